@@ -1,0 +1,49 @@
+# Targets are listed by `make help`. Every tool is pinned here and fetched through the Go module proxy.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.commit=$(VERSION)
+
+PKG  ?= ./...
+TIME ?= 30s
+ARGS ?=
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/holt, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/holt ./cmd/holt
+
+.PHONY: run
+run: build ## build, and serve ZooKeeper clients on 127.0.0.1:2181 from ./data (ARGS='--client-addr :2181')
+	bin/holt server --data-dir ./data $(ARGS)
+
+.PHONY: test
+test: ## every test, with the race detector (PKG=./tree/... for less)
+	go test -race -timeout 9m $(ARGS) $(PKG)
+
+.PHONY: lint
+lint: ## gofumpt, go vet, staticcheck, the import edges of docs/architecture.md and more: .golangci.yml
+	CGO_ENABLED=0 go run $(GOLANGCI) run $(PKG)
+
+.PHONY: fmt
+fmt: ## rewrite the sources as gofumpt wants them
+	CGO_ENABLED=0 go run $(GOLANGCI) fmt $(PKG)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for TIME=30s each (PKG=./netloop/wire for one package)
+	.ci/fuzz $(TIME) $(PKG)
+
+.PHONY: bench
+bench: ## every Go benchmark once, with allocations (PKG=./tree ARGS='-bench=Get -count=6')
+	go test -run '^$$' -bench . -benchmem -timeout 60m $(ARGS) $(PKG)
+
+.PHONY: clean
+clean: ## remove what the build and the tools made; ./data stays
+	rm -rf bin .cache
