@@ -44,6 +44,15 @@ fuzz: ## every fuzz target for TIME=30s each (PKG=./netloop/wire for one package
 bench: ## every Go benchmark once, with allocations (PKG=./tree ARGS='-bench=Get -count=6')
 	go test -run '^$$' -bench . -benchmem -timeout 60m $(ARGS) $(PKG)
 
+.PHONY: crash
+crash: build ## ROUNDS=200 kills of a real server under load, each followed by a check that nothing acknowledged was lost
+	go run ./cmd/crash -rounds $(or $(ROUNDS),200) $(ARGS)
+
+.PHONY: measure
+measure: build ## figures of whole processes for BENCHMARKS.md: reads, restart, checkpoint
+	go build -o bin/measure ./cmd/measure
+	bin/measure reads && bin/measure restart && bin/measure checkpoint
+
 .PHONY: clean
 clean: ## remove what the build and the tools made; ./data stays
 	rm -rf bin .cache
