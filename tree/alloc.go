@@ -1,0 +1,218 @@
+package tree
+
+import "unsafe"
+
+// Memory for nodes and leaves, in exactly the size classes of Go's allocator (internal/runtime/gc/sizeclasses.go),
+// so that nothing is rounded up behind our back. Each size is a type of its own, which tells the garbage
+// collector where the pointers are: a node is two words and then pointers, a leaf one pointer and then
+// bytes, a directory has a second pointer at dirOffset. Objects over 512 bytes would cost a malloc header; only a node
+// of 63 or 64 slots is larger.
+
+// sizeClasses are the classes up to 512 bytes that are used here.
+var sizeClasses = [...]uint16{32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512}
+
+const (
+	inlineBytesMax = 512 // a leaf with its name and data; what is larger keeps them outside
+	nodeSlotsMax   = 64
+)
+
+// classOf[(n+15)/16] is the index in sizeClasses of the class for n bytes.
+var classOf = func() (of [inlineBytesMax/16 + 1]uint8) {
+	for i := range of {
+		for int(sizeClasses[of[i]]) < i*16 {
+			of[i]++
+		}
+	}
+	return of
+}()
+
+// caps[n] is the capacity of a node of n slots (R5).
+var caps = func() (caps [nodeSlotsMax + 1]uint8) {
+	for n := range caps {
+		caps[n] = nodeSlotsMax
+		if b := int(nodeBytes) + 8*n; b <= inlineBytesMax {
+			caps[n] = uint8((int(sizeClasses[classOf[(b+15)/16]]) - int(nodeBytes)) / 8)
+		}
+	}
+	return caps
+}()
+
+func nodeCap(n int) int { return int(caps[n]) }
+
+type (
+	nodeSlots[A any] struct {
+		node
+		slots A
+	}
+	leafBytes[A any] struct {
+		ref   unsafe.Pointer
+		bytes A
+	}
+	dirBytes[A any] struct {
+		ref      unsafe.Pointer
+		_        [dirOffset - 8]byte
+		children unsafe.Pointer
+		bytes    A
+	}
+)
+
+// newNode is a zero node with room for nodeCap(n) slots.
+func newNode(n int) *node {
+	switch nodeCap(n) {
+	case 2:
+		return &new(nodeSlots[[2]slot]).node
+	case 4:
+		return &new(nodeSlots[[4]slot]).node
+	case 6:
+		return &new(nodeSlots[[6]slot]).node
+	case 8:
+		return &new(nodeSlots[[8]slot]).node
+	case 10:
+		return &new(nodeSlots[[10]slot]).node
+	case 12:
+		return &new(nodeSlots[[12]slot]).node
+	case 14:
+		return &new(nodeSlots[[14]slot]).node
+	case 16:
+		return &new(nodeSlots[[16]slot]).node
+	case 18:
+		return &new(nodeSlots[[18]slot]).node
+	case 20:
+		return &new(nodeSlots[[20]slot]).node
+	case 22:
+		return &new(nodeSlots[[22]slot]).node
+	case 24:
+		return &new(nodeSlots[[24]slot]).node
+	case 26:
+		return &new(nodeSlots[[26]slot]).node
+	case 28:
+		return &new(nodeSlots[[28]slot]).node
+	case 30:
+		return &new(nodeSlots[[30]slot]).node
+	case 34:
+		return &new(nodeSlots[[34]slot]).node
+	case 38:
+		return &new(nodeSlots[[38]slot]).node
+	case 42:
+		return &new(nodeSlots[[42]slot]).node
+	case 46:
+		return &new(nodeSlots[[46]slot]).node
+	case 50:
+		return &new(nodeSlots[[50]slot]).node
+	case 54:
+		return &new(nodeSlots[[54]slot]).node
+	case 58:
+		return &new(nodeSlots[[58]slot]).node
+	case 62:
+		return &new(nodeSlots[[62]slot]).node
+	}
+	return &new(nodeSlots[[nodeSlotsMax]slot]).node
+}
+
+// newLeaf is a zero leaf of at least n bytes with one pointer, ref.
+func newLeaf(n int) *leaf {
+	return (*leaf)(newLeafBytes(n))
+}
+
+func newLeafBytes(n int) unsafe.Pointer {
+	switch sizeClasses[classOf[(n+15)/16]] {
+	case 32:
+		return unsafe.Pointer(new(leafBytes[[24]byte]))
+	case 48:
+		return unsafe.Pointer(new(leafBytes[[40]byte]))
+	case 64:
+		return unsafe.Pointer(new(leafBytes[[56]byte]))
+	case 80:
+		return unsafe.Pointer(new(leafBytes[[72]byte]))
+	case 96:
+		return unsafe.Pointer(new(leafBytes[[88]byte]))
+	case 112:
+		return unsafe.Pointer(new(leafBytes[[104]byte]))
+	case 128:
+		return unsafe.Pointer(new(leafBytes[[120]byte]))
+	case 144:
+		return unsafe.Pointer(new(leafBytes[[136]byte]))
+	case 160:
+		return unsafe.Pointer(new(leafBytes[[152]byte]))
+	case 176:
+		return unsafe.Pointer(new(leafBytes[[168]byte]))
+	case 192:
+		return unsafe.Pointer(new(leafBytes[[184]byte]))
+	case 208:
+		return unsafe.Pointer(new(leafBytes[[200]byte]))
+	case 224:
+		return unsafe.Pointer(new(leafBytes[[216]byte]))
+	case 240:
+		return unsafe.Pointer(new(leafBytes[[232]byte]))
+	case 256:
+		return unsafe.Pointer(new(leafBytes[[248]byte]))
+	case 288:
+		return unsafe.Pointer(new(leafBytes[[280]byte]))
+	case 320:
+		return unsafe.Pointer(new(leafBytes[[312]byte]))
+	case 352:
+		return unsafe.Pointer(new(leafBytes[[344]byte]))
+	case 384:
+		return unsafe.Pointer(new(leafBytes[[376]byte]))
+	case 416:
+		return unsafe.Pointer(new(leafBytes[[408]byte]))
+	case 448:
+		return unsafe.Pointer(new(leafBytes[[440]byte]))
+	case 480:
+		return unsafe.Pointer(new(leafBytes[[472]byte]))
+	case 512:
+		return unsafe.Pointer(new(leafBytes[[504]byte]))
+	}
+	panic("unreachable")
+}
+
+// newDir is a zero leaf of at least n bytes with two pointers: ref, and the children at dirOffset.
+func newDir(n int) *leaf {
+	return (*leaf)(newDirBytes(n))
+}
+
+func newDirBytes(n int) unsafe.Pointer {
+	switch sizeClasses[classOf[(n+15)/16]] {
+	case 80:
+		return unsafe.Pointer(new(dirBytes[[80 - dirOffset - 8]byte]))
+	case 96:
+		return unsafe.Pointer(new(dirBytes[[96 - dirOffset - 8]byte]))
+	case 112:
+		return unsafe.Pointer(new(dirBytes[[112 - dirOffset - 8]byte]))
+	case 128:
+		return unsafe.Pointer(new(dirBytes[[128 - dirOffset - 8]byte]))
+	case 144:
+		return unsafe.Pointer(new(dirBytes[[144 - dirOffset - 8]byte]))
+	case 160:
+		return unsafe.Pointer(new(dirBytes[[160 - dirOffset - 8]byte]))
+	case 176:
+		return unsafe.Pointer(new(dirBytes[[176 - dirOffset - 8]byte]))
+	case 192:
+		return unsafe.Pointer(new(dirBytes[[192 - dirOffset - 8]byte]))
+	case 208:
+		return unsafe.Pointer(new(dirBytes[[208 - dirOffset - 8]byte]))
+	case 224:
+		return unsafe.Pointer(new(dirBytes[[224 - dirOffset - 8]byte]))
+	case 240:
+		return unsafe.Pointer(new(dirBytes[[240 - dirOffset - 8]byte]))
+	case 256:
+		return unsafe.Pointer(new(dirBytes[[256 - dirOffset - 8]byte]))
+	case 288:
+		return unsafe.Pointer(new(dirBytes[[288 - dirOffset - 8]byte]))
+	case 320:
+		return unsafe.Pointer(new(dirBytes[[320 - dirOffset - 8]byte]))
+	case 352:
+		return unsafe.Pointer(new(dirBytes[[352 - dirOffset - 8]byte]))
+	case 384:
+		return unsafe.Pointer(new(dirBytes[[384 - dirOffset - 8]byte]))
+	case 416:
+		return unsafe.Pointer(new(dirBytes[[416 - dirOffset - 8]byte]))
+	case 448:
+		return unsafe.Pointer(new(dirBytes[[448 - dirOffset - 8]byte]))
+	case 480:
+		return unsafe.Pointer(new(dirBytes[[480 - dirOffset - 8]byte]))
+	case 512:
+		return unsafe.Pointer(new(dirBytes[[512 - dirOffset - 8]byte]))
+	}
+	panic("unreachable")
+}
