@@ -1,0 +1,66 @@
+package watch
+
+import "slices"
+
+// connEntry is a connection of the loop. list holds a hash for each path that it watches, and for some that it no longer does
+// (W2): Fire leaves what it consumes in the list.
+type connEntry struct {
+	list      []uint32
+	paths     uint32 // paths that it watches
+	dataPaths uint32 // those in the data table
+	told      uint32 // the last event that it was told of
+	noted     bool   // is in Table.stale
+}
+
+// listSlack is how much a list may hold beyond twice the paths that are watched before it is compacted.
+const listSlack = 32
+
+func (t *Table) conn(conn uint32) *connEntry {
+	if conn >= t.conns.n {
+		t.conns.grow(conn)
+	}
+	return t.conns.at(conn)
+}
+
+// listPath notes that conn watches a path with hash h.
+func (t *Table) listPath(conn, h uint32) {
+	c := t.conn(conn)
+	c.list = append(c.list, h)
+	t.settle(conn)
+}
+
+// overfull says that most of the list is dead.
+func (c *connEntry) overfull() bool { return len(c.list) > 2*int(c.paths)+listSlack }
+
+// settle compacts the list of a connection if most of it is dead. Each compaction is paid for by as many removals.
+func (t *Table) settle(conn uint32) {
+	c := t.conn(conn)
+	c.noted = false
+	switch {
+	case c.paths == 0 && cap(c.list) > listSlack:
+		c.list = nil
+	case c.paths == 0:
+		c.list = c.list[:0]
+	case c.overfull():
+		t.compact(conn, c)
+	}
+}
+
+// compact leaves each hash once, and only those at which the connection watches something.
+func (t *Table) compact(conn uint32, c *connEntry) {
+	slices.Sort(c.list)
+	c.list = slices.Compact(c.list)
+	c.list = slices.DeleteFunc(c.list, func(h uint32) bool { return !t.watchesAt(conn, h) })
+	if cap(c.list) > 4*len(c.list)+listSlack {
+		c.list = slices.Clone(c.list)
+	}
+}
+
+func (t *Table) watchesAt(conn, h uint32) bool {
+	for id := t.paths.first(h); id != none; id = t.paths.next(id) {
+		if t.modes(id, conn) != 0 {
+			return true
+		}
+	}
+	return false
+}
