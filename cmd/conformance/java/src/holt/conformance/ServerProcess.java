@@ -1,0 +1,170 @@
+package holt.conformance;
+
+import java.io.File;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * One run of the server under test: {@code <launcher> <zoo.cfg>}, where the launcher is an executable named by
+ * {@code conformance.launcher}. The file holds the settings the test asked for in code and, since the server's JVM is not the
+ * test's, every system property that ZooKeeper would have read on the server's side.
+ *
+ * <p>The launcher is the only thing that differs between ZooKeeper and Holt.
+ */
+public final class ServerProcess {
+    private static final String LAUNCHER = System.getProperty("conformance.launcher");
+    private static final Path LOGS = Path.of(System.getProperty("conformance.logs", "logs"));
+    private static final Set<Process> RUNNING = ConcurrentHashMap.newKeySet();
+    private static final long START_TIMEOUT_NS = TimeUnit.SECONDS.toNanos(60);
+    private static final long STOP_TIMEOUT_SECONDS = 20;
+
+    /** Properties that only a client reads, or that choose classes of the test's own JVM. */
+    private static final List<String> CLIENT_SIDE = List.of(
+            "zookeeper.serverCnxnFactory",
+            "zookeeper.clientCnxnSocket",
+            "zookeeper.client.",
+            "zookeeper.sasl.client",
+            "zookeeper.request.timeout",
+            "zookeeper.disableAutoWatchReset",
+            "zookeeper.server.principal",
+            "zookeeper.server.realm",
+            "zookeeper.jmx.",
+            "zookeeper.admin.",
+            "zookeeper.4lw.commands.whitelist");
+
+    /** Properties of the server that carry no {@code zookeeper.} in front. */
+    private static final List<String> BARE =
+            List.of("jute.maxbuffer", "readonlymode.enabled", "znode.container.", "java.security.auth.login.config");
+
+    static {
+        Runtime.getRuntime().addShutdownHook(new Thread(() -> RUNNING.forEach(Process::destroyForcibly)));
+    }
+
+    private final Process process;
+
+    private ServerProcess(Process process) {
+        this.process = process;
+    }
+
+    /**
+     * Writes {@code zoo.cfg} into dir, starts the server and returns when it accepts connections.
+     *
+     * @throws IOException when the server ends or stays silent; the message ends with the tail of its log
+     */
+    public static ServerProcess start(File dir, InetSocketAddress address, Map<String, String> settings) throws IOException {
+        Map<String, String> lines = new TreeMap<>(settings);
+        Files.createDirectories(dir.toPath().resolve("server"));
+        lines.put("dataDir", dir.toPath().resolve("server").toAbsolutePath().toString());
+        lines.put("clientPort", Integer.toString(address.getPort()));
+        if (!address.getAddress().isAnyLocalAddress()) {
+            lines.put("clientPortAddress", address.getAddress().getHostAddress());
+        }
+        lines.put("admin.enableServer", "false");
+        lines.put("4lw.commands.whitelist", System.getProperty("zookeeper.4lw.commands.whitelist", "*"));
+        addSystemProperties(lines);
+
+        StringBuilder text = new StringBuilder();
+        lines.forEach((key, value) -> text.append(key).append('=').append(value).append('\n'));
+        Path config = dir.toPath().resolve("zoo.cfg");
+        Files.writeString(config, text);
+
+        Files.createDirectories(LOGS);
+        File log = LOGS.resolve("server-" + address.getPort() + ".log").toFile();
+        Files.writeString(log.toPath(), "\n=== zoo.cfg ===\n" + text, StandardCharsets.UTF_8,
+                java.nio.file.StandardOpenOption.CREATE, java.nio.file.StandardOpenOption.APPEND);
+        Process process = new ProcessBuilder(LAUNCHER, config.toString())
+                .redirectErrorStream(true)
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(log))
+                .start();
+        RUNNING.add(process);
+        ServerProcess server = new ServerProcess(process);
+        server.awaitListening(address, log);
+        return server;
+    }
+
+    private static void addSystemProperties(Map<String, String> lines) {
+        for (String name : System.getProperties().stringPropertyNames()) {
+            boolean wanted = name.startsWith("zookeeper.") || BARE.stream().anyMatch(name::startsWith);
+            if (wanted && CLIENT_SIDE.stream().noneMatch(name::startsWith)) {
+                lines.put(name, System.getProperty(name));
+            }
+        }
+    }
+
+    private void awaitListening(InetSocketAddress address, File log) throws IOException {
+        String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : address.getAddress().getHostAddress();
+        long deadline = System.nanoTime() + START_TIMEOUT_NS;
+        while (true) {
+            if (!process.isAlive()) {
+                RUNNING.remove(process);
+                throw new IOException("server ended with status " + process.exitValue() + " before it listened on port "
+                        + address.getPort() + "\n" + tail(log));
+            }
+            if (accepts(host, address.getPort())) {
+                return;
+            }
+            if (System.nanoTime() > deadline) {
+                stop();
+                throw new IOException("server does not listen on port " + address.getPort() + "\n" + tail(log));
+            }
+            pause();
+        }
+    }
+
+    /** Whether the server answers a four-letter word, be it that the word is not on its list. */
+    private static boolean accepts(String host, int port) {
+        try (Socket socket = new Socket()) {
+            socket.connect(new InetSocketAddress(host, port), 1000);
+            socket.getOutputStream().write("ruok".getBytes(StandardCharsets.US_ASCII));
+            socket.setSoTimeout(2000);
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.US_ASCII).length() > 0;
+        } catch (IOException notYet) {
+            return false;
+        }
+    }
+
+    private static String tail(File log) throws IOException {
+        List<String> lines = Files.readAllLines(log.toPath());
+        return String.join("\n", lines.subList(Math.max(0, lines.size() - 20), lines.size()));
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(20);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Asks the server to end (SIGTERM), insists after a while, and returns when it has gone. */
+    public void stop() {
+        process.destroy();
+        boolean interrupted = false;
+        try {
+            if (!process.waitFor(STOP_TIMEOUT_SECONDS, TimeUnit.SECONDS)) {
+                process.destroyForcibly().waitFor();
+            }
+        } catch (InterruptedException e) {
+            process.destroyForcibly();
+            interrupted = true;
+        }
+        RUNNING.remove(process);
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    public boolean isAlive() {
+        return process.isAlive();
+    }
+}
