@@ -48,6 +48,10 @@ bench: ## every Go benchmark once, with allocations (PKG=./tree ARGS='-bench=Get
 crash: build ## ROUNDS=200 kills of a real server under load, each followed by a check that nothing acknowledged was lost
 	go run ./cmd/crash -rounds $(or $(ROUNDS),200) $(ARGS)
 
+.PHONY: conformance
+conformance: ## the clients' own test suites against ZooKeeper and Holt, side by side (ARGS='--suites java --servers holt --short')
+	cmd/conformance/run $(ARGS)
+
 .PHONY: measure
 measure: build ## figures of whole processes for BENCHMARKS.md: reads, restart, checkpoint
 	go build -o bin/measure ./cmd/measure

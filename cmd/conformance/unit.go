@@ -176,7 +176,7 @@ func (h *house) runUnit(ctx context.Context, u unit, port int, attempt string) [
 	case ctx.Err() != nil:
 		return append(got, lost(fmt.Errorf("ended after %s; see %s", unitTimeMax, dir))...)
 	case reportErr != nil:
-		return append(got, lost(fmt.Errorf("no readable report (%v; exit: %v); see %s", reportErr, err, dir))...)
+		return append(got, lost(fmt.Errorf("no readable report: %w (exit: %v); see %s", reportErr, err, dir))...)
 	}
 	return got
 }
