@@ -189,11 +189,12 @@ func AppendIDs(dst []byte, ids []ID) []byte {
 	return dst
 }
 
-// AppendACL encodes one entry; a list is its entries one after another.
+// AppendACL encodes one entry; a list is its entries one after another. A nil
+// scheme or id is a null string, an empty one is not.
 func AppendACL(dst []byte, perms Perm, scheme, id []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(perms))
-	dst = appendString(dst, scheme)
-	return appendString(dst, id)
+	dst = appendNullable(dst, scheme)
+	return appendNullable(dst, id)
 }
 
 // AppendCreate writes one framed create; h.Op says which of the four.
@@ -436,4 +437,25 @@ func appendNullable(dst, b []byte) []byte {
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(b))+1)
 	return append(dst, b...)
+}
+
+func parseString(b []byte) (s, rest []byte, err error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, fmt.Errorf("string in %d bytes: %w", len(b), ErrMalformed)
+	}
+	return b[size : size+int(n) : size+int(n)], b[size+int(n):], nil
+}
+
+// parseNullable gives nil for null and a non-nil slice for empty.
+func parseNullable(b []byte) (s, rest []byte, err error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size)+1 {
+		return nil, nil, fmt.Errorf("data in %d bytes: %w", len(b), ErrMalformed)
+	}
+	if n == 0 {
+		return nil, b[size:], nil
+	}
+	end := size + int(n-1)
+	return b[size:end:end], b[end:], nil
 }

@@ -1,0 +1,154 @@
+package tree
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// multi runs its operations under one zxid, all or none. sessionCode is the
+// outcome of the session check and fails the whole.
+//
+// Going back costs what a batch costs: the state is frozen before the first
+// operation that changes something and restored if a later one fails. A
+// multi whose only change is its last operation, such as checks and one write,
+// has nothing to take back.
+func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
+	ops, err := parseMulti(body)
+	if err != nil {
+		return OK, err
+	}
+	if sessionCode != OK {
+		t.Multi = failedResults(len(ops), 0, sessionCode)
+		return sessionCode, nil
+	}
+	for i := range ops {
+		if !ops[i].modeKnown() {
+			// ZooKeeper cannot decode such a multi.
+			return MarshallingError, nil
+		}
+	}
+	if t.Multi = []MultiResult{}; t.Local {
+		t.Multi = make([]MultiResult, 0, len(ops))
+	}
+	changes := len(s.out.Changes)
+	var before *Root
+	for i := range ops {
+		if before == nil && ops[i].op != OpCheck && i < len(ops)-1 {
+			before = s.freeze()
+		}
+		r := MultiResult{Op: ops[i].op}
+		code, err := s.operation(&r, ops[i].body, OK, true)
+		if err != nil {
+			return OK, fmt.Errorf("operation %d, op %d: %w", i, r.Op, err)
+		}
+		if code != OK {
+			s.undo(before, changes)
+			t.Multi = failedResults(len(ops), i, code)
+			return OK, nil
+		}
+		if t.Local {
+			t.Multi = append(t.Multi, r.shown())
+		}
+	}
+	return OK, nil
+}
+
+// undo takes back what a multi did since before; nil: nothing.
+func (s *State) undo(before *Root, changes int) {
+	clear(s.out.Changes[changes:])
+	s.out.Changes = s.out.Changes[:changes]
+	if before != nil {
+		zxid := s.cur.zxid
+		s.restore(before)
+		if s.cur.zxid != zxid {
+			s.same, s.cur.zxid = false, zxid
+		}
+	}
+}
+
+// failedResults are the results of a multi of n operations that failed at i.
+func failedResults(n, i int, code Code) []MultiResult {
+	results := make([]MultiResult, n)
+	for j := range results {
+		results[j] = MultiResult{Op: OpError, Code: RuntimeInconsistency}
+		if j < i {
+			results[j].Code = OK
+		}
+	}
+	if i < n {
+		results[i].Code = code
+	}
+	return results
+}
+
+// shown is the result as a client sees it: containers and TTL nodes answer as
+// create2, and only those that answer a stat keep one.
+func (r MultiResult) shown() MultiResult {
+	switch r.Op {
+	case OpCreateContainer, OpCreateTTL:
+		r.Op = OpCreate2
+	case OpCreate:
+		r.Stat = Stat{}
+	}
+	return r
+}
+
+// multiOp is one operation of a multi.
+type multiOp struct {
+	op   Op
+	body []byte
+}
+
+// modeKnown says whether ZooKeeper could decode the operation: it refuses
+// unknown flags of all creates but createTTL while decoding
+// (MultiOperationRecord.deserialize).
+func (o *multiOp) modeKnown() bool {
+	switch o.op {
+	case OpCreate, OpCreate2, OpCreateContainer:
+		flags := int32(binary.LittleEndian.Uint32(o.body))
+		return flags >= FlagPersistent && flags <= FlagTTLSequential
+	}
+	return true
+}
+
+// asDecoded is the op as ZooKeeper's Op.create understands it: in a multi the
+// flags decide what a create is, so flag 4 makes a container even through
+// create, and createTTL without a TTL flag is a plain create.
+func asDecoded(op Op, flags int32) Op {
+	isTTL := flags == FlagTTL || flags == FlagTTLSequential
+	switch {
+	case flags == FlagContainer:
+		return OpCreateContainer
+	case op == OpCreateTTL && !isTTL:
+		return OpCreate
+	}
+	return op
+}
+
+// parseMulti splits a multi and checks the shape of every operation, so that
+// what cannot be run fails before anything has been.
+func parseMulti(b []byte) ([]multiOp, error) {
+	var ops []multiOp
+	for len(b) > 0 {
+		if len(b) < frameBytes+2 {
+			return nil, fmt.Errorf("operation %d in %d bytes: %w", len(ops), len(b), ErrMalformed)
+		}
+		n := uint64(binary.LittleEndian.Uint32(b))
+		if n < 2 || n > uint64(len(b)-frameBytes) {
+			return nil, fmt.Errorf("operation %d of length %d in %d bytes: %w", len(ops), n, len(b), ErrMalformed)
+		}
+		o := multiOp{Op(binary.LittleEndian.Uint16(b[frameBytes:])), b[frameBytes+2 : frameBytes+n : frameBytes+n]}
+		switch o.op {
+		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
+			if len(o.body) < 4 {
+				return nil, fmt.Errorf("create of %d bytes in a multi: %w", len(o.body), ErrMalformed)
+			}
+		case OpDelete, OpSetData, OpCheck:
+		default:
+			return nil, fmt.Errorf("op %d in a multi: %w", o.op, ErrMalformed)
+		}
+		ops = append(ops, o)
+		b = b[frameBytes+n:]
+	}
+	return ops, nil
+}
