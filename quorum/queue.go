@@ -1,0 +1,116 @@
+package quorum
+
+import (
+	"errors"
+	"sync"
+
+	"holt/tree"
+)
+
+var (
+	// ErrBusy says that the proposal queue is full; Config.Drained is called when it has room again.
+	ErrBusy = errors.New("quorum: proposal queue is full")
+	// ErrUnavailable says that no write can be accepted now: no leader is known, or the log has no space left.
+	ErrUnavailable = errors.New("quorum: writes are not available")
+	// ErrClosed says that the quorum has been closed.
+	ErrClosed = errors.New("quorum: closed")
+)
+
+const (
+	chunkBytesMax = 1 << 20  // a chunk is closed when the next run of commands would take it beyond this
+	queueBytesMax = 64 << 20 // what may wait in all before sources are told ErrBusy
+)
+
+// A relation the queue depends on: a full queue still holds several chunks.
+const _ = uint(queueBytesMax - 4*chunkBytesMax)
+
+// queue gathers framed commands from the event loops until the quorum goroutine takes them. Each chunk becomes one
+// raft entry, so everything that arrives while the log is busy shares one entry, one record and one fdatasync.
+// Commands of one call to put are never split over chunks or reordered.
+type queue struct {
+	mu     sync.Mutex
+	chunks [][]byte // the last one is open
+	bytes  int
+	syncs  []Synced
+	busy   bool // some source was told ErrBusy
+	closed bool
+}
+
+// put copies commands (whole frames) into the open chunk. It reports whether the queue was empty before, in which case
+// the quorum goroutine has to be woken.
+func (q *queue) put(commands []byte) (first bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false, ErrClosed
+	}
+	if q.bytes > 0 && q.bytes+len(commands) > queueBytesMax {
+		q.busy = true
+		return false, ErrBusy
+	}
+	first = len(q.chunks) == 0 && len(q.syncs) == 0
+	n := len(q.chunks)
+	if n == 0 || len(q.chunks[n-1])+len(commands) > chunkBytesMax {
+		c := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), 512))
+		q.chunks = append(q.chunks, c)
+		n++
+	}
+	q.chunks[n-1] = append(q.chunks[n-1], commands...)
+	q.bytes += len(commands)
+	return first, nil
+}
+
+// putSync adds a sync to those that share the next ReadIndex.
+func (q *queue) putSync(o tree.Origin, tag uint64) (first bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false, ErrClosed
+	}
+	first = len(q.chunks) == 0 && len(q.syncs) == 0
+	q.syncs = append(q.syncs, Synced{Origin: o, Tag: tag})
+	return first, nil
+}
+
+// takeSyncs hands over the syncs that wait.
+func (q *queue) takeSyncs() []Synced {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.syncs
+	q.syncs = nil
+	return s
+}
+
+// takeChunk hands over the oldest chunk, or nil. drained says that sources which were told ErrBusy may come again.
+func (q *queue) takeChunk() (chunk []byte, drained bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.chunks) == 0 {
+		return nil, false
+	}
+	chunk = q.chunks[0]
+	q.chunks[0] = nil
+	q.chunks = q.chunks[1:]
+	if len(q.chunks) == 0 {
+		q.chunks = nil
+	}
+	q.bytes -= len(chunk) - tree.BatchHeaderBytes
+	if q.busy && q.bytes <= queueBytesMax/2 {
+		q.busy, drained = false, true
+	}
+	return chunk, drained
+}
+
+// waiting returns the bytes of commands that wait.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.bytes
+}
+
+// close refuses everything from now on.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+}
