@@ -57,6 +57,10 @@ measure: build ## figures of whole processes for BENCHMARKS.md: reads, restart, 
 	go build -o bin/measure ./cmd/measure
 	bin/measure reads && bin/measure restart && bin/measure checkpoint
 
+.PHONY: docs
+docs: ## print docs/configuration.md anew from the key table
+	go test ./cmd/holt/config -run TestReferencePage -rewrite
+
 .PHONY: clean
 clean: ## remove what the build and the tools made; ./data stays
 	rm -rf bin .cache

@@ -1,0 +1,166 @@
+package config
+
+import (
+	"net"
+	"strconv"
+	"time"
+)
+
+// Config is all that a server can be told. The zero value is not useful: start from Default.
+type Config struct {
+	File    string // the zoo.cfg it was read from, "" if none
+	ID      uint8  // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper
+	Members []Member
+
+	Data       Data
+	Client     Client
+	Sessions   Sessions
+	Limits     Limits
+	Tree       Tree
+	Auth       Auth
+	Admin      Admin
+	WAL        WAL
+	Checkpoint Checkpoint
+	Logging    Logging
+
+	origins map[string]string // canonical key -> where its value came from; absent = default
+}
+
+// Data says where the state lives.
+type Data struct {
+	Dir        string // dataDir: the checkpoint, myid, and the log unless LogDir says otherwise
+	LogDir     string // dataLogDir: the write-ahead log; equal to Dir by default
+	AutoCreate bool   // datadir.autocreate: make missing directories
+}
+
+// Client is the address that ZooKeeper clients speak to.
+type Client struct {
+	Host    string // "" = all interfaces
+	Port    int    // 0 = any free port (flags only)
+	Backlog int    // clientPortListenBacklog; -1 = what the system gives
+	Loops   int    // event loops; 0 = one per core
+
+	hostGiven bool
+}
+
+// Addr is host:port in the form net.Listen takes.
+func (c *Client) Addr() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// Sessions bounds what clients may negotiate. Times in milliseconds.
+type Sessions struct {
+	TickMs       int // tickTime: the grain of expiry, and the unit of the two defaults below
+	TimeoutMsMin int // minSessionTimeout; 2 ticks by default
+	TimeoutMsMax int // maxSessionTimeout; 20 ticks by default
+	SilentMs     int // nio.sessionlessCnxnTimeout: a connection that sends no ConnectRequest is closed after that
+}
+
+// Limits bounds what can grow.
+type Limits struct {
+	ConnsPerAddress    int // maxClientCnxns; 0 = no limit
+	Conns              int // maxCnxns; 0 = no limit
+	FrameBytes         int // jute.maxbuffer: the largest request
+	Outstanding        int // globalOutstandingLimit: requests in flight in the whole server
+	OutstandingPerConn int // holt.outstandingPerConn
+	OutboundBytes      int // holt.outboundBytes: unread replies of one connection; beyond that it is closed
+	InboundBytes       int // holt.inboundBytes: incomplete requests of all connections together
+}
+
+// Tree holds the rules that commands are applied under.
+type Tree struct {
+	SkipACL             bool
+	EnforceQuota        bool
+	TTLNodes            bool // extendedTypesEnabled; on by default in Holt
+	ReconfigEnabled     bool
+	ContainerCheckMs    int // znode.container.checkIntervalMs
+	ContainersPerMinute int // znode.container.maxPerMinute
+	ContainerUnusedMs   int // znode.container.maxNeverUsedIntervalMs; 0 = an unused container stays
+}
+
+// Auth says who may do what.
+type Auth struct {
+	DigestEnabled bool
+	SuperDigest   string // user:base64(sha1(user:password)); "" = no super user
+}
+
+// Admin is what operators and dashboards speak to.
+type Admin struct {
+	Enabled          bool
+	Host             string // loopback by default
+	Port             int
+	CommandPath      string   // admin.commandURL
+	SnapshotEnabled  bool     // admin.snapshot.enabled
+	RestoreEnabled   bool     // admin.restore.enabled
+	RateLimitMs      int      // admin.rateLimiterIntervalInMS: one snapshot or restore in that time
+	FourLetterWords  []string // 4lw.commands.whitelist; "*" = all
+	MetricsEnabled   bool     // metricsProvider.*: /metrics on an address of its own as well
+	MetricsHost      string
+	MetricsPort      int
+	metricsPortGiven bool
+	metricsClass     string
+}
+
+// Addr is host:port in the form net.Listen takes, or "" when the admin server is off.
+func (a *Admin) Addr() string {
+	if !a.Enabled {
+		return ""
+	}
+	return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+}
+
+// MetricsAddr is where /metrics is served besides Addr, or "".
+func (a *Admin) MetricsAddr() string {
+	if !a.MetricsEnabled {
+		return ""
+	}
+	return net.JoinHostPort(a.MetricsHost, strconv.Itoa(a.MetricsPort))
+}
+
+// WAL is about the log.
+type WAL struct {
+	Sync         bool // forceSync; false loses acknowledged writes when the machine dies
+	SegmentBytes int64
+	SlowSync     time.Duration // fsync.warningthresholdms: an fsync that takes longer is logged
+}
+
+// Checkpoint says when the image of the tree is brought up to date and the log cut.
+type Checkpoint struct {
+	LogBytes int64 // snapSizeLimitInKb: log written since the last one
+}
+
+// Logging is about the server's own log.
+type Logging struct {
+	Level  string // debug, info, warn, error
+	Format string // text, json
+}
+
+// Default is the configuration of a server that was told nothing.
+func Default() *Config {
+	return &Config{
+		ID:   1,
+		Data: Data{Dir: "./data", AutoCreate: true},
+		Client: Client{
+			Host: "127.0.0.1", Port: 2181, Backlog: -1,
+		},
+		Sessions: Sessions{TickMs: 3000, TimeoutMsMin: -1, TimeoutMsMax: -1, SilentMs: 10_000},
+		Limits: Limits{
+			ConnsPerAddress:    60,
+			FrameBytes:         0xfffff,
+			Outstanding:        1000,
+			OutstandingPerConn: 1000,
+			OutboundBytes:      16 << 20,
+			InboundBytes:       256 << 20,
+		},
+		Tree: Tree{TTLNodes: true, ContainerCheckMs: 60_000, ContainersPerMinute: 10_000},
+		Auth: Auth{DigestEnabled: true},
+		Admin: Admin{
+			Enabled: true, Host: "127.0.0.1", Port: 8080, CommandPath: "/commands",
+			SnapshotEnabled: true, RestoreEnabled: true, RateLimitMs: 300_000,
+			FourLetterWords: []string{"srvr", "ruok", "mntr", "isro"},
+			MetricsPort:     7000,
+		},
+		WAL:        WAL{Sync: true, SegmentBytes: 64 << 20, SlowSync: time.Second},
+		Checkpoint: Checkpoint{LogBytes: 128 << 20},
+		Logging:    Logging{Level: "info", Format: "text"},
+		origins:    map[string]string{},
+	}
+}

@@ -1,0 +1,154 @@
+package config
+
+// Why a key changes nothing. Several keys share a reason.
+const (
+	noTLS      = "TLS is not served yet. Remove the key, or set it to none, and put a TLS proxy in front"
+	noSASL     = "Holt cannot require SASL yet, and would let in clients that ZooKeeper refuses. Remove the key, or use digest ACLs"
+	noEnsemble = "means something in an ensemble only; this build serves standalone only"
+	peerTLS    = "TLS between members; this build serves standalone only"
+	javaServer = "a knob of ZooKeeper's Java server; Holt sizes itself"
+	javaNet    = "a knob of NIO or Netty; Holt's event loops need none"
+	groupWrite = "Holt's log takes all that waits with every fsync, and never waits for more"
+	bounded    = "nothing to purge: Holt cuts its log behind every checkpoint by itself"
+	watchTable = "Holt has one watch table, which is as small as ZooKeeper's optimised one"
+	pipeline   = "a knob of ZooKeeper's request pipeline; Holt's has no such stage"
+	throttle   = "Holt bounds what is in flight by globalOutstandingLimit and holt.outstandingPerConn, and slows the source instead of dropping"
+	noSecure   = "belongs to the TLS port, which is not served yet"
+)
+
+// acceptedKeys are those that stand in ZooKeeper's files and set nothing here.
+var acceptedKeys = []Key{
+	// TLS and authentication: what would be unsafe to leave out is refused.
+	refused("secureClientPort", noTLS, "none", "0", ""),
+	refused("secureClientPortAddress", noTLS, "none", ""),
+	refused("admin.forceHttps", noTLS, "false"),
+	refused("admin.needClientAuth", noTLS, "false"),
+	refused("metricsProvider.httpsPort", noTLS, "none", ""),
+	refused("sslQuorum", peerTLS, "false"),
+	refused("sessionRequireClientSASLAuth", noSASL, "false"),
+	refused("enforce.auth.enabled", noSASL, "false"),
+	accepted("enforce.auth.schemes", "counts with enforce.auth.enabled only", anyText),
+	refused("DigestAuthenticationProvider.digestAlg", "Holt stores digest ids as SHA1, as ZooKeeper does by default. "+
+		"Ids made with another algorithm would not match", "SHA1", "SHA-1"),
+	noted("authProvider.*", "classes of the JVM cannot be loaded; world, auth, digest and ip are built in, "+
+		"and ACLs of other schemes admit nobody", anyText, "org.apache.zookeeper.server.auth.DigestAuthenticationProvider"),
+	noted("ensembleAuthName", "the ensemble scheme is not checked", anyText, ""),
+	accepted("allowSaslFailedClients", "SASL is answered as by a ZooKeeper without JAAS configuration", anyBool),
+	accepted("superUser*", "belongs to SASL, which is not served yet; DigestAuthenticationProvider.superDigest works", anyText),
+	accepted("SASLAuthenticationProvider.superPassword", "belongs to SASL, which is not served yet", anyText),
+	accepted("letAnySaslUserDoX", "belongs to SASL, which is not served yet", anyText),
+	accepted("sasl.*", "belongs to SASL, which is not served yet", anyText),
+	accepted("kerberos.*", "belongs to SASL, which is not served yet", anyText),
+	accepted("requireKerberosConfig", "belongs to SASL, which is not served yet", anyBool),
+	accepted("security.auth_to_local", "belongs to SASL, which is not served yet", anyText),
+	accepted("jaasLoginRenew", "belongs to SASL, which is not served yet", anyText),
+	accepted("X509AuthenticationProvider.*", noSecure, anyText),
+	accepted("ssl.*", noSecure, anyText),
+	accepted("client.certReload", noSecure, anyBool),
+	accepted("client.portUnification", noSecure, anyBool),
+	accepted("fips-mode", noSecure, anyBool),
+	noted("IPAuthenticationProvider.usexforwardedfor", "the ip scheme goes by the address of the connection", anyBool, "false"),
+
+	// Ensembles.
+	accepted("initLimit", noEnsemble, atLeast(0)).env("ZOO_INIT_LIMIT"),
+	accepted("syncLimit", noEnsemble, atLeast(0)).env("ZOO_SYNC_LIMIT"),
+	accepted("connectToLearnerMasterLimit", noEnsemble, atLeast(0)),
+	accepted("observerMasterPort", noEnsemble, atLeast(0)),
+	accepted("electionAlg", noEnsemble, oneOf("3")),
+	accepted("quorumListenOnAllIPs", noEnsemble, anyBool).env("ZOO_QUORUM_LISTEN_ON_ALL_IPS"),
+	refused("peerType", "an observer cannot run alone, and this build serves standalone only", "participant"),
+	accepted("syncEnabled", noEnsemble, anyBool),
+	accepted("standaloneEnabled", "a standalone Holt is a quorum of one either way", anyBool).env("ZOO_STANDALONE_ENABLED"),
+	accepted("group.*", noEnsemble, anyText),
+	accepted("weight.*", noEnsemble, atLeast(0)),
+	accepted("oraclePath", noEnsemble, anyText),
+	noted("localSessionsEnabled", "all sessions are global: what local ones save, Holt's group commit makes cheap", anyBool, "false"),
+	accepted("localSessionsUpgradingEnabled", "all sessions are global", anyBool),
+	accepted("portUnification", noEnsemble, anyBool),
+	accepted("sslQuorumReloadCertFiles", peerTLS, anyBool),
+	accepted("quorum.*", noEnsemble, anyText),
+	accepted("quorumCnxnTimeoutMs", noEnsemble, anyNumber),
+	accepted("multiAddress.*", noEnsemble, anyText),
+	accepted("cnxTimeout", noEnsemble, anyNumber),
+	accepted("electionPortBindRetry", noEnsemble, anyNumber),
+	accepted("fastleader.*", noEnsemble, anyNumber),
+	accepted("leader.*", noEnsemble, anyText),
+	accepted("learner.*", noEnsemble, anyText),
+	accepted("follower.*", noEnsemble, anyText),
+	accepted("observer.*", noEnsemble, anyText),
+	accepted("observerMaster.*", noEnsemble, anyText),
+	accepted("leaderServes", noEnsemble, oneOf("yes", "no")),
+	accepted("leaderConnectDelayDuringRetryMs", noEnsemble, anyNumber),
+	accepted("forward_learner_requests_to_commit_processor_disabled", noEnsemble, anyBool),
+	accepted("tcpKeepAlive", noEnsemble, anyBool),
+	accepted("enableEagerACLCheck", noEnsemble, anyBool),
+	accepted("readonlymode.enabled", noEnsemble, anyBool),
+
+	// Storage.
+	accepted("autopurge.snapRetainCount", bounded, atLeast(0)).env("ZOO_AUTOPURGE_SNAPRETAINCOUNT"),
+	accepted("autopurge.purgeInterval", bounded, anyPeriod).env("ZOO_AUTOPURGE_PURGEINTERVAL"),
+	accepted("snapCount", "a checkpoint costs what changed, so it goes by bytes of log: holt.checkpointBytes", atLeast(1)),
+	accepted("txnLogSizeLimitInKb", "segments of the log have one size: preAllocSize", anyNumber),
+	accepted("commitLogCount", noEnsemble, anyNumber),
+	accepted("flushDelay", groupWrite, anyNumber),
+	accepted("maxWriteQueuePollTime", groupWrite, anyNumber),
+	accepted("maxBatchSize", groupWrite, anyNumber),
+	accepted("snapshot.compression.method", "checkpoints have a format of their own", oneOf("", "gz", "snappy")),
+	accepted("snapshot.trust.empty", "checkpoint and log name each other, so that a missing one is noticed", anyBool),
+	accepted("serializeLastProcessedZxid.enabled", "checkpoints have a format of their own", anyBool),
+	accepted("digest.enabled", "the digest of the tree is always kept", anyBool),
+	accepted("db.autocreate", noEnsemble, anyBool),
+	accepted("closeSessionTxn.enabled", "closing a session removes its ephemerals in the same transaction, always", anyBool),
+	accepted("snapshotSizeFactor", noEnsemble, anyNumber),
+	accepted("forceSnapshotSync", noEnsemble, anyBool),
+	accepted("testingonly.*", "for ZooKeeper's own tests", anyText),
+	noted("emulate353TTLNodes", "Holt does not read ZooKeeper's database, where this would matter", anyBool, "false"),
+
+	// Requests and connections.
+	accepted("request_throttle_max_requests", throttle, anyNumber),
+	accepted("request_throttle_stall_time", throttle, anyNumber),
+	accepted("request_throttle_drop_stale", throttle, anyBool),
+	accepted("request_stale_latency_check", throttle, anyBool),
+	accepted("request_stale_connection_check", throttle, anyBool),
+	accepted("request_throttler.shutdownTimeout", throttle, anyNumber),
+	accepted("throttled_op_wait_time", throttle, anyNumber),
+	accepted("largeRequestMaxBytes", "what all incomplete requests may hold is holt.inboundBytes", anyNumber),
+	accepted("largeRequestThreshold", "what all incomplete requests may hold is holt.inboundBytes", anyNumber),
+	noted("connection_throttle_tokens", "new connections are bounded by maxCnxns and maxClientCnxns only", anyNumber, "0"),
+	accepted("connection_throttle_*", "counts with connection_throttle_tokens only", anyText),
+	accepted("jute.maxbuffer.extrasize", "a bound on decoding; Holt decodes in place and needs none beyond jute.maxbuffer", anyNumber),
+	accepted("maxResponseCacheSize", "replies are made in the connection's buffer; there is no cache to size", anyNumber),
+	accepted("maxGetChildrenResponseCacheSize", "replies are made in the connection's buffer; there is no cache to size", anyNumber),
+	accepted("serverCnxnFactory", javaNet, anyText),
+	accepted("nio.*", javaNet, anyNumber),
+	accepted("netty.*", javaNet, anyText),
+	accepted("clientTcpKeepAlive", "pings and session timeouts find dead clients", anyBool),
+	accepted("intBufferStartingSizeBytes", javaNet, anyNumber),
+	accepted("commitProcessor.*", pipeline, anyNumber),
+	accepted("watchManagerName", watchTable, anyText),
+	accepted("watcherCleanThreshold", watchTable, anyNumber),
+	accepted("watcherCleanIntervalInSeconds", watchTable, anyNumber),
+	accepted("watcherCleanThreadsNum", watchTable, anyNumber),
+	accepted("maxInProcessingDeadWatchers", watchTable, anyNumber),
+	accepted("bitHashCacheSize", watchTable, anyNumber),
+
+	// Operators.
+	accepted("admin.idleTimeout", "idle connections are closed after two minutes", anyNumber),
+	accepted("admin.httpVersion", "HTTP 1.0 and 1.1 are both answered", anyNumber),
+	accepted("admin.portUnification", noSecure, anyBool),
+	accepted("metricsProvider.*", "for ZooKeeper's own providers", anyText),
+	noted("audit.enable", "there is no audit log yet", anyBool, "false"),
+	accepted("audit.*", "there is no audit log yet", anyText),
+	accepted("messageTracker.*", "for debugging ZooKeeper's quorum", anyText),
+	accepted("pathStats.*", "not kept", anyText),
+	accepted("jvm.*", javaServer, anyText),
+	accepted("jmx.*", "there is no JMX; the admin server has the same figures", anyText),
+	accepted("root.logger", "see holt.logLevel", anyText),
+	accepted("log.*", "see holt.logLevel", anyText),
+	accepted("console.threshold", "see holt.logLevel", anyText),
+	accepted("dynamicConfigFile", "its server lines are read as if they stood here", notEmpty),
+	accepted("server.*", "a member: one alone gives its client port; several are an error, as this build serves standalone only", anyText),
+}
+
+// Keys are all that Holt knows, the used ones first.
+var Keys = append(append([]Key{}, usedKeys...), acceptedKeys...)
