@@ -43,7 +43,8 @@ import (
 //	R5  Capacity follows from the number of slots (the size class of the allocator that holds them).
 
 // edit is a batch's private ownership: what carries the current edit was made in this batch and may be
-// changed in place. An edit is used once in the life of a State. 0 owns nothing.
+// changed in place. An edit is used once in the life of a State; 0 is that of a
+// Loader, before it.
 type edit uint64
 
 const (
@@ -370,8 +371,11 @@ func diff(from, to slot, visit func(from, to *leaf) error) error {
 	if to == nil {
 		return each(from, func(l *leaf) error { return visit(l, nil) })
 	}
-	fromKey, toKey := first(from).key(), first(to).key()
 	fromPos, toPos := slotPos(from), slotPos(to)
+	if fromPos == toPos && fromPos != noDiff && nodeOf(from).shares(nodeOf(to)) {
+		return diffSlots(branch{n: nodeOf(from)}, branch{n: nodeOf(to)}, visit)
+	}
+	fromKey, toKey := first(from).key(), first(to).key()
 	pos := diffPos(fromKey, toKey)
 	if pos < min(fromPos, toPos) {
 		// No key in common: one lies wholly before the other.
@@ -388,14 +392,24 @@ func diff(from, to slot, visit func(from, to *leaf) error) error {
 		return visit(leafOf(from), leafOf(to))
 	}
 	at := min(fromPos, toPos)
-	a, b := branchAt(from, fromPos, fromKey, at), branchAt(to, toPos, toKey, at)
-	for todo := a.bitmap | b.bitmap; todo != 0; todo &= todo - 1 {
+	return diffSlots(branchAt(from, fromPos, fromKey, at), branchAt(to, toPos, toKey, at), visit)
+}
+
+// diffSlots is diff of what branches at the same digit of the same prefix.
+func diffSlots(a, b branch, visit func(from, to *leaf) error) error {
+	for todo := a.digits() | b.digits(); todo != 0; todo &= todo - 1 {
 		d := uint32(bits.TrailingZeros64(todo))
 		if err := diff(a.get(d), b.get(d), visit); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// shares says that n and m, of the same pos, have a slot in common, which proves that they stand for the same prefix
+// without a look at any key. It is all but certain for a node and its copy, not that it is found.
+func (n *node) shares(m *node) bool {
+	return *n.at(0) == *m.at(0) || *n.at(n.len() - 1) == *m.at(m.len() - 1)
 }
 
 // slotPos is the digit at which s branches; a leaf never does.
@@ -406,22 +420,29 @@ func slotPos(s slot) uint32 {
 	return noDiff
 }
 
-// branch is a node as seen from a digit at or above its own: above, it has one way only.
+// branch is a node, or what is seen of a slot from a digit above its own: a single way.
 type branch struct {
-	bitmap uint64
-	n      *node
-	only   slot
+	n     *node
+	digit uint32
+	only  slot
 }
 
 func branchAt(s slot, pos uint32, key []byte, at uint32) branch {
 	if pos == at {
-		return branch{bitmap: nodeOf(s).bitmap, n: nodeOf(s)}
+		return branch{n: nodeOf(s)}
 	}
-	return branch{bitmap: 1 << digit(key, at), only: s}
+	return branch{digit: digit(key, at), only: s}
+}
+
+func (b *branch) digits() uint64 {
+	if b.n == nil {
+		return 1 << b.digit
+	}
+	return b.n.bitmap
 }
 
 func (b *branch) get(d uint32) slot {
-	if b.bitmap>>d&1 == 0 {
+	if b.digits()>>d&1 == 0 {
 		return nil
 	}
 	if b.n == nil {
