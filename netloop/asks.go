@@ -1,0 +1,83 @@
+package netloop
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"holt/tree"
+)
+
+// asks are functions that other goroutines want to have run on a loop: seldom, and never on the way of a request.
+type asks struct {
+	mu    sync.Mutex
+	funcs []func()
+	any   atomic.Bool
+}
+
+// do has f run on the loop. It never runs if the loop ends before.
+func (l *loop) do(f func()) {
+	l.asks.mu.Lock()
+	l.asks.funcs = append(l.asks.funcs, f)
+	l.asks.mu.Unlock()
+	l.asks.any.Store(true)
+	l.wake()
+}
+
+// asked runs what was asked for.
+func (l *loop) asked() {
+	if !l.asks.any.Load() {
+		return
+	}
+	l.asks.any.Store(false)
+	l.asks.mu.Lock()
+	funcs := l.asks.funcs
+	l.asks.funcs = nil
+	l.asks.mu.Unlock()
+	for _, f := range funcs {
+		f()
+	}
+}
+
+// takeTouched returns the sessions that were heard of since the last call.
+func (l *loop) takeTouched() []tree.SessionID {
+	ids := make([]tree.SessionID, 0, len(l.touched))
+	for i, c := range l.touched {
+		c.touched = false
+		if c.session != 0 {
+			ids = append(ids, c.session)
+		}
+		l.touched[i] = nil
+	}
+	l.touched = l.touched[:0]
+	return ids
+}
+
+// dropSilent closes connections that did not send a ConnectRequest in time.
+func (l *loop) dropSilent() {
+	limit := l.nowNs - int64(l.cfg.SessionlessTimeoutMs)*int64(time.Millisecond)
+	n := 0
+	for n < len(l.silent) && l.silent[n].sinceNs <= limit {
+		if c := l.silent[n]; c.stage == stageFresh {
+			l.counters.silentClosed.Add(1)
+			l.drop(c, "no ConnectRequest in time")
+		}
+		n++
+	}
+	l.silent = append(l.silent[:0], l.silent[n:]...)
+	clear(l.silent[len(l.silent):cap(l.silent)])
+}
+
+// drainAll takes no further requests, and closes each connection as soon as it has been answered.
+func (l *loop) drainAll() {
+	l.stopping = true
+	for _, c := range l.conns {
+		if c == nil {
+			continue
+		}
+		c.stall |= stallEnd
+		if c.queue.empty() {
+			l.close(c)
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package netloop
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"holt/quorum"
+	"holt/tree"
+)
+
+// Bounds of a connection and of a loop. Those that an operator may want to move are in Config.
+const (
+	fourLetterConnsMax  = 64        // four-letter words being answered at once
+	keptBytesMax        = 1 << 20   // requests of one connection that wait behind its own write, beyond which it is not read
+	turnBytesMax        = 256 << 10 // replies of one turn of one connection, beyond which they are written before going on
+	outboundBytesSoft   = 1 << 20   // unsent bytes at which a connection's requests have to wait
+	sliceChildrenMax    = 4096      // children visited before other connections have their turn
+	sliceBytesMax       = 128 << 10 // bytes of a listing written before other connections have their turn
+	flushConnsMax       = 512       // connections written to in one turn before others are read again
+	inboundBytesStalled = 4 << 20   // unread bytes of a stalled connection where reading cannot be paused
+	bufferBytesKept     = 64 << 10  // a buffer larger than this is left to the collector instead of being kept for reuse
+	buffersKept         = 64        // buffers a loop keeps for reuse
+)
+
+// A reply that fits one slice never has to be cut.
+const _ = uint(outboundBytesSoft - sliceBytesMax)
+
+// Config says what a Server serves and within which bounds. Zero values mean the default.
+type Config struct {
+	Addr    string // where clients connect, host:port
+	Loops   int    // event loops; default one less than the machine has cores, at least 1, at most quorum.LoopsMax
+	Process uint32 // names this run of the process in Origins, the same as quorum.Config.Process; not zero
+	Logger  *slog.Logger
+
+	ServerID            uint8 // top byte of the session ids made here
+	TickMs              int   // ZooKeeper's tickTime; default 3000
+	MinSessionTimeoutMs int   // default 2 ticks
+	MaxSessionTimeoutMs int   // default 20 ticks
+
+	MaxClientConns       int // per address; default 60, negative: no limit
+	MaxConns             int // in all; default as many as file descriptors allow
+	FrameBytesMax        int // jute.maxbuffer; default 1048575
+	OutstandingPerConn   int // unanswered requests of one connection; default 1000
+	OutstandingMax       int // unanswered writes in all beyond which connections with such are not read; default 1000
+	OutboundBytesMax     int // unsent bytes at which a connection is closed; default 16 MiB
+	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB
+	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
+
+	SkipACL         bool                             // zookeeper.skipACL
+	DigestDisabled  bool                             // DigestAuthenticationProvider.enabled=false
+	DigestID        func(userPassword []byte) string // the id of the digest scheme; default tree.DigestID
+	SuperDigest     string                           // user:base64(sha1(user:password)) of the super user; empty: none
+	FourLetterWords func(word string) bool           // whether a word is on the whitelist; default srvr only
+
+	ContainerCheckIntervalMs int // between two looks for containers and TTL nodes to remove; default 60000
+	ContainerMaxPerMinute    int // of them removed per minute; default 10000
+	ContainerNeverUsedMs     int // age at which a container that never had a child goes; 0: never
+
+	NowNs func() int64 // monotonic, the same clock as quorum.Config.NowNs; default: the system's
+}
+
+// Quorum is what a Server needs of a *quorum.Quorum.
+type Quorum interface {
+	Tail() *quorum.Commit
+	Propose(commands []byte) error
+	Sync(o tree.Origin, tag uint64) error
+	Status() quorum.Status
+	OnPublished(f func(*quorum.Commit))
+}
+
+var errConfig = errors.New("netloop: configuration")
+
+// setDefaults fills in zero values and refuses nonsense.
+func (c *Config) setDefaults() error {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&c.Loops, min(max(1, runtime.NumCPU()-1), quorum.LoopsMax))
+	def(&c.TickMs, 3000)
+	def(&c.MinSessionTimeoutMs, 2*c.TickMs)
+	def(&c.MaxSessionTimeoutMs, 20*c.TickMs)
+	def(&c.MaxClientConns, 60)
+	def(&c.FrameBytesMax, 0xfffff)
+	def(&c.OutstandingPerConn, 1000)
+	def(&c.OutstandingMax, 1000)
+	def(&c.OutboundBytesMax, 16<<20)
+	def(&c.InboundBytesMax, 256<<20)
+	def(&c.SessionlessTimeoutMs, 10000)
+	def(&c.ContainerCheckIntervalMs, 60000)
+	def(&c.ContainerMaxPerMinute, 10000)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.FourLetterWords == nil {
+		c.FourLetterWords = func(word string) bool { return word == "srvr" }
+	}
+	if c.DigestID == nil {
+		c.DigestID = tree.DigestID
+	}
+	if c.NowNs == nil {
+		start := time.Now()
+		c.NowNs = func() int64 { return int64(time.Since(start)) }
+	}
+	return c.validate()
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Process == 0:
+		return fmt.Errorf("%w: Process must not be zero", errConfig)
+	case c.Loops < 1 || c.Loops > quorum.LoopsMax:
+		return fmt.Errorf("%w: %d loops; 1 to %d are possible", errConfig, c.Loops, quorum.LoopsMax)
+	case c.TickMs < 1:
+		return fmt.Errorf("%w: a tick of %d ms; at least 1 is needed", errConfig, c.TickMs)
+	case c.MinSessionTimeoutMs < 1 || c.MaxSessionTimeoutMs < c.MinSessionTimeoutMs:
+		return fmt.Errorf("%w: session timeouts from %d to %d ms; the smallest must be positive and not above the largest",
+			errConfig, c.MinSessionTimeoutMs, c.MaxSessionTimeoutMs)
+	case c.FrameBytesMax < 64 || c.FrameBytesMax > 1<<30:
+		return fmt.Errorf("%w: frames of %d bytes; 64 to %d are possible", errConfig, c.FrameBytesMax, 1<<30)
+	case c.OutstandingPerConn < 1 || c.OutstandingMax < 1:
+		return fmt.Errorf("%w: %d unanswered requests per connection and %d in all; both must be positive",
+			errConfig, c.OutstandingPerConn, c.OutstandingMax)
+	case c.OutboundBytesMax < 2*outboundBytesSoft:
+		return fmt.Errorf("%w: %d unsent bytes; at least %d are needed", errConfig, c.OutboundBytesMax, 2*outboundBytesSoft)
+	}
+	return nil
+}

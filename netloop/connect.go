@@ -1,0 +1,160 @@
+package netloop
+
+import (
+	"crypto/rand"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"holt/netloop/wire"
+	"holt/tree"
+)
+
+// Schemes of identities that the server itself knows.
+const (
+	schemeDigest = "digest"
+	schemeIP     = "ip"
+	schemeSuper  = "super"
+)
+
+// connect takes the first frame of a connection. Opening and attaching go through the log, so that they are ordered
+// with the writes of the session's former connection; the password is checked there too, before that one is dropped.
+func (l *loop) connect(c *conn, payload []byte) {
+	r := wire.NewReader(payload)
+	var q wire.ConnectRequest
+	if !q.Parse(&r) {
+		l.drop(c, "malformed ConnectRequest")
+		return
+	}
+	if tree.Zxid(q.LastZxidSeen) > l.root.Zxid() {
+		l.log.Info("closing connection of a client that has seen a newer state; it will try another server",
+			"client", c.addr, "seen", zxidText(q.LastZxidSeen), "here", zxidText(int64(l.root.Zxid())))
+		l.close(c)
+		return
+	}
+	c.hasRO = q.HasReadOnly
+	c.timeoutMs = int32(min(max(int(q.TimeoutMs), l.cfg.MinSessionTimeoutMs), l.cfg.MaxSessionTimeoutMs))
+	if q.SessionID == 0 {
+		l.open(c)
+		return
+	}
+	if copy(c.password[:], q.Password) != wire.PasswordBytes || len(q.Password) != wire.PasswordBytes {
+		l.refuseSession(c)
+		return
+	}
+	c.stage, c.stall = stageConnecting, c.stall|stallSession
+	head := l.enqueue(c, &wire.RequestHeader{Op: wire.OpCreateSession}, tree.OpAttachSession)
+	l.commands = tree.AppendAttachSession(l.commands, &head,
+		&tree.AttachSession{ID: tree.SessionID(q.SessionID), TimeoutMs: c.timeoutMs, Password: c.password})
+}
+
+// open asks for a new session.
+func (l *loop) open(c *conn) {
+	c.stage, c.stall = stageConnecting, c.stall|stallSession
+	if _, err := rand.Read(c.password[:]); err != nil {
+		panic(err) // never happens: crypto/rand.Read says so
+	}
+	head := l.enqueue(c, &wire.RequestHeader{Op: wire.OpCreateSession}, tree.OpOpenSession)
+	l.commands = tree.AppendOpenSession(l.commands, &head,
+		&tree.OpenSession{ID: l.ids.next(), TimeoutMs: c.timeoutMs, Password: c.password})
+}
+
+// connected answers the ConnectRequest.
+func (l *loop) connected(c *conn, t *tree.Txn) {
+	if t.Op == tree.OpOpenSession && t.Code == tree.NodeExists {
+		l.open(c) // the clock went back since these ids were used; the next one is as good
+		l.propose(c)
+		return
+	}
+	if t.Code != tree.OK {
+		l.refuseSession(c)
+		return
+	}
+	c.stage, c.session, c.timeoutMs = stageOpen, t.Session, t.TimeoutMs
+	l.connectReply(c, &wire.ConnectReply{
+		TimeoutMs: t.TimeoutMs, SessionID: int64(t.Session), Password: c.password[:], HasReadOnly: c.hasRO,
+	})
+	l.relieve(c, stallSession)
+}
+
+// refuseSession tells the client that its session has expired, or that it is not its session.
+func (l *loop) refuseSession(c *conn) {
+	var none [wire.PasswordBytes]byte
+	l.connectReply(c, &wire.ConnectReply{Password: none[:], HasReadOnly: c.hasRO})
+	l.drop(c, "unknown session or wrong password")
+}
+
+func (l *loop) connectReply(c *conn, p *wire.ConnectReply) {
+	l.output(c)
+	start := len(c.out)
+	c.out = p.Append(wire.BeginFrame(c.out))
+	wire.EndFrame(c.out, start)
+	c.stats.answer(wire.OpCreateSession, 0, int64(l.root.Zxid()), l.nowNs, 0)
+}
+
+// auth adds an identity. As in ZooKeeper it does not wait for earlier requests, so that later ones of the same segment
+// have it.
+func (l *loop) auth(c *conn, h *wire.RequestHeader, body []byte) {
+	r := wire.NewReader(body)
+	var q wire.AuthRequest
+	if !q.Parse(&r) {
+		l.reply(c, h.Xid, 0, tree.MarshallingError)
+		return
+	}
+	ok := false
+	switch string(q.Scheme) {
+	case schemeDigest:
+		if ok = !l.cfg.DigestDisabled && q.Auth != nil; ok {
+			id := l.cfg.DigestID(q.Auth)
+			if l.cfg.SuperDigest != "" && id == l.cfg.SuperDigest {
+				c.addID(tree.ID{Scheme: schemeSuper})
+			}
+			c.addID(tree.ID{Scheme: schemeDigest, ID: id})
+		}
+	case schemeIP:
+		ok = true // every connection has its address already
+	}
+	if !ok {
+		l.counters.authFailed.Add(1)
+		l.reply(c, h.Xid, 0, tree.AuthFailed)
+		l.drop(c, "authentication failed")
+		return
+	}
+	l.reply(c, h.Xid, 0, tree.OK)
+	l.answered(c, h.Op, h.Xid, 0, l.nowNs)
+}
+
+// user is the part of a digest id before the colon.
+func user(id string) string {
+	name, _, _ := strings.Cut(id, ":")
+	return name
+}
+
+// sasl answers as a server that has no SASL configured: no error, no token.
+func (l *loop) sasl(c *conn, r *wire.Reader) tree.Code {
+	var q wire.SASLToken
+	if !q.Parse(r) {
+		return tree.MarshallingError
+	}
+	c.out = wire.AppendBuffer(c.out, nil)
+	return tree.OK
+}
+
+// sessionIDs makes session ids as ZooKeeper does: the server's number on top, below it a count that began at a clock.
+type sessionIDs struct{ last atomic.Int64 }
+
+func (s *sessionIDs) begin(server uint8, nowMs int64) {
+	s.last.Store(int64(uint64(nowMs)<<24>>8 | uint64(server)<<56))
+}
+
+// next never returns zero, and never ZooKeeper's mark for containers.
+func (s *sessionIDs) next() tree.SessionID {
+	for {
+		if id := s.last.Add(1); id != 0 && id != -1<<63 {
+			return tree.SessionID(id)
+		}
+	}
+}
+
+func sessionText(id tree.SessionID) string { return "0x" + strconv.FormatUint(uint64(id), 16) }
+func zxidText(z int64) string              { return "0x" + strconv.FormatUint(uint64(z), 16) }

@@ -1,0 +1,114 @@
+package netloop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"holt/quorum"
+)
+
+// Server serves ZooKeeper clients: New, Start, Stop, once each.
+type Server struct {
+	shared
+	loops    []*loop
+	reactor  *reactor
+	acceptor *acceptor
+	clock    *clock
+	started  bool
+}
+
+// New checks the configuration; nothing is opened yet.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	s := &Server{}
+	s.cfg, s.log = cfg, cfg.Logger
+	s.ids.begin(cfg.ServerID, time.Now().UnixMilli())
+	return s, nil
+}
+
+// Start opens the client port, starts the event loops and serves what q commits. It returns the address that clients
+// reach, with the port that was chosen if the configured one is 0.
+func (s *Server) Start(q Quorum) (net.Addr, error) {
+	s.quorum = q
+	ln, err := net.Listen("tcp", s.cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("netloop: opening the client port (is another server running?): %w", err)
+	}
+	for i := range s.cfg.Loops {
+		l := newLoop(&s.shared, i)
+		l.begin(q.Tail())
+		s.loops = append(s.loops, l)
+	}
+	if s.reactor, err = startReactor(s.loops, s.log); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	s.clock = newClock(&s.shared, s.loops)
+	q.OnPublished(s.published)
+	s.clock.start()
+	conns, files := connsMax(s.cfg.MaxConns)
+	s.acceptor = &acceptor{listener: ln.(*net.TCPListener), enroll: s.reactor.enroll, log: s.log, perIP: s.cfg.MaxClientConns, all: conns}
+	s.acceptor.start()
+	s.started = true
+	s.log.Info("serving clients", "addr", ln.Addr().String(), "loops", len(s.loops), "connections_max", conns, "files_max", files)
+	return ln.Addr(), nil
+}
+
+// published wakes the loops that have something to do with a commit. It is called on the apply goroutine.
+func (s *Server) published(c *quorum.Commit) {
+	s.clock.published(c)
+	for i, l := range s.loops {
+		if c.Moved || c.Loops&(1<<i) != 0 || len(c.Changes) > 0 && l.hasWatches.Load() {
+			l.wake()
+		}
+	}
+}
+
+// Drained is to be called when a quorum that said ErrBusy takes commands again. It must not be called before Start.
+func (s *Server) Drained() {
+	for _, l := range s.loops {
+		l.wake()
+	}
+}
+
+// drainInterval is how often Stop looks whether all has been answered.
+const drainInterval = 5 * time.Millisecond
+
+// Stop closes the client port, lets what was asked be answered until ctx ends, closes all connections and returns when
+// every goroutine of the server has ended. The quorum has to outlive it.
+func (s *Server) Stop(ctx context.Context) error {
+	if !s.started {
+		return nil
+	}
+	s.started = false
+	err := s.acceptor.close()
+	s.clock.close()
+	for _, l := range s.loops {
+		l.do(l.drainAll)
+	}
+	tick := time.NewTicker(drainInterval)
+	defer tick.Stop()
+	for s.connections() > 0 {
+		select {
+		case <-tick.C:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	s.quorum.OnPublished(func(*quorum.Commit) {})
+	return errors.Join(err, s.reactor.stop())
+}
+
+// connections counts open connections.
+func (s *Server) connections() int64 {
+	var n int64
+	for _, l := range s.loops {
+		n += l.counters.accepted.Load() - l.counters.closed.Load()
+	}
+	return n
+}
