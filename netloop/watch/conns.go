@@ -9,7 +9,7 @@ type connEntry struct {
 	paths     uint32 // paths that it watches
 	dataPaths uint32 // those in the data table
 	told      uint32 // the last event that it was told of
-	noted     bool   // is in Table.stale
+	noted     bool   // is in Table.stale, where a connection stands at most once
 }
 
 // listSlack is how much a list may hold beyond twice the paths that are watched before it is compacted.
@@ -35,7 +35,6 @@ func (c *connEntry) overfull() bool { return len(c.list) > 2*int(c.paths)+listSl
 // settle compacts the list of a connection if most of it is dead. Each compaction is paid for by as many removals.
 func (t *Table) settle(conn uint32) {
 	c := t.conn(conn)
-	c.noted = false
 	switch {
 	case c.paths == 0 && cap(c.list) > listSlack:
 		c.list = nil

@@ -155,17 +155,17 @@ func (t *Table) tellOnce(conn uint32, visit func(uint32)) {
 	}
 }
 
-// afterFire gives memory back where Fire consumed much.
+// settlesPerFire bounds the connections compacted after one event: an event to thousands may leave thousands of lists overfull.
+const settlesPerFire = 16
+
+// afterFire gives memory back where Fire consumed much, a bounded amount at a time.
 func (t *Table) afterFire() {
-	for _, conn := range t.stale {
+	for range min(settlesPerFire, len(t.stale)) {
+		last := len(t.stale) - 1
+		conn := t.stale[last]
+		t.stale = t.stale[:last]
+		t.conns.at(conn).noted = false
 		t.settle(conn)
 	}
-	if cap(t.stale) > staleCapMax {
-		t.stale = nil
-	}
-	t.stale = t.stale[:0]
 	t.tidy()
 }
-
-// staleCapMax bounds what is kept for the next Fire.
-const staleCapMax = 1 << 12

@@ -235,7 +235,7 @@ func (t *Table) RemoveConn(conn uint32) {
 	if c.paths != 0 || c.dataPaths != 0 {
 		panic("watch: W2: a connection watches a path that it does not list")
 	}
-	*c = connEntry{}
+	*c = connEntry{noted: c.noted}
 }
 
 // removeAt removes conn from every path with this hash. Removing a path renumbers, so the chain is read anew.

@@ -54,15 +54,23 @@ func TestTriggers(t *testing.T) {
 			{DataChanged, "/a", []uint32{8}}, {ChildrenChanged, "/a", me},
 		}},
 		{"persistent sees all four kinds and stays", []add{{7, Persistent, "/a"}}, []step{
-			{Created, "/a", me}, {ChildrenChanged, "/a", me}, {DataChanged, "/a", me}, {Deleted, "/a", me}, {Created, "/a", me},
+			{Created, "/a", me},
+			{ChildrenChanged, "/a", me},
+			{DataChanged, "/a", me},
+			{Deleted, "/a", me},
+			{Created, "/a", me},
 			{DataChanged, "/a/b", nobody},
 		}},
 		{"recursive: create r, create r/k, set r/k, delete r/k, delete r are five events", []add{{7, Recursive, "/r"}}, []step{
-			{Created, "/r", me}, {ChildrenChanged, "/", nobody},
-			{Created, "/r/k", me}, {ChildrenChanged, "/r", nobody},
+			{Created, "/r", me},
+			{ChildrenChanged, "/", nobody},
+			{Created, "/r/k", me},
+			{ChildrenChanged, "/r", nobody},
 			{DataChanged, "/r/k", me},
-			{Deleted, "/r/k", me}, {ChildrenChanged, "/r", nobody},
-			{Deleted, "/r", me}, {ChildrenChanged, "/", nobody},
+			{Deleted, "/r/k", me},
+			{ChildrenChanged, "/r", nobody},
+			{Deleted, "/r", me},
+			{ChildrenChanged, "/", nobody},
 			{Created, "/rk", nobody},
 		}},
 		{"recursive on the root sees everything", []add{{7, Recursive, "/"}}, []step{
@@ -304,6 +312,7 @@ func TestBytesPerWatch(t *testing.T) {
 				}
 				return w
 			})
+			runtime.KeepAlive(names)
 			perWatch := bytes / float64(w.Count())
 			t.Logf("%s: %.1f bytes per watch (%.1f by estimate)", c.name, perWatch, float64(w.Bytes())/float64(w.Count()))
 			if perWatch > c.target {
