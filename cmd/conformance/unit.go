@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +22,7 @@ type unit struct {
 	suite  string
 	server string
 	name   string // a test module of kazoo, a test class of Java
+	props  string // system properties of a Java unit, key=value, separated by blanks
 }
 
 func (u unit) String() string { return u.suite + " " + u.name + " on " + u.server }
@@ -41,7 +44,8 @@ const (
 	skipped
 )
 
-// units reads the lists <suite>-tests.txt: a line is the name of a unit, followed by "short" when it belongs to the short run.
+// units reads the lists <suite>-tests.txt: a line is the name of a unit, "short" when it belongs to the short run, and system
+// properties that the class expects to be set from outside.
 func (h *house) units(cfg Config) ([]unit, error) {
 	var units []unit
 	for _, suite := range cfg.Suites {
@@ -50,12 +54,13 @@ func (h *house) units(cfg Config) ([]unit, error) {
 			return nil, err
 		}
 		for _, words := range lines {
-			short := len(words) > 1 && words[1] == "short"
+			short := slices.Contains(words, "short")
+			props := slices.DeleteFunc(slices.Clone(words[1:]), func(w string) bool { return !strings.Contains(w, "=") })
 			if (cfg.Short && !short) || !strings.Contains(words[0], cfg.Only) {
 				continue
 			}
 			for _, server := range cfg.Servers {
-				units = append(units, unit{suite, server, words[0]})
+				units = append(units, unit{suite, server, words[0], strings.Join(props, " ")})
 			}
 		}
 	}
@@ -176,7 +181,7 @@ func (h *house) runUnit(ctx context.Context, u unit, port int, attempt string) [
 	case ctx.Err() != nil:
 		return append(got, lost(fmt.Errorf("ended after %s; see %s", unitTimeMax, dir))...)
 	case reportErr != nil:
-		return append(got, lost(fmt.Errorf("no readable report: %w (exit: %v); see %s", reportErr, err, dir))...)
+		return append(got, lost(fmt.Errorf("no readable report: %w; see %s", errors.Join(reportErr, err), dir))...)
 	}
 	return got
 }
@@ -226,19 +231,26 @@ const zookeeperVersion = "3.9.5"
 
 func (h *house) javaCommand(ctx context.Context, u unit, dir string, port int) *exec.Cmd {
 	tmp := filepath.Join(dir, "tmp")
-	return exec.CommandContext(ctx, "nice", "java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-		"-Dfile.encoding=UTF-8", "-Djava.awt.headless=true", "-Djava.io.tmpdir="+tmp, "-Dbuild.test.dir="+filepath.Join(tmp, "build"),
-		"-Dlogback.configurationFile="+filepath.Join(h.source, "java", "logback.xml"),
-		"-Dconformance.launcher="+h.launcher(u.server),
-		"-Dconformance.logs="+dir,
-		"-Dconformance.notrun="+filepath.Join(h.source, "not-run.txt"),
+	args := []string{
+		"java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		"-Dfile.encoding=UTF-8", "-Djava.awt.headless=true",
+		"-Djava.io.tmpdir=" + tmp, "-Dbuild.test.dir=" + filepath.Join(tmp, "build"),
+		"-Dlogback.configurationFile=" + filepath.Join(h.source, "java", "logback.xml"),
+		"-Dconformance.launcher=" + h.launcher(u.server),
+		"-Dconformance.logs=" + dir,
+		"-Dconformance.notrun=" + filepath.Join(h.source, "not-run.txt"),
 		fmt.Sprintf("-Dconformance.ports=%d-%d", port, port+portsPerWorker-1),
 		"-Dzookeeper.serverCnxnFactory=holt.conformance.ExternalCnxnFactory",
-		"-cp", h.class+":"+filepath.Join(h.lib, "*"),
+	}
+	for _, prop := range strings.Fields(u.props) {
+		args = append(args, "-D"+prop)
+	}
+	args = append(args, "-cp", h.class+":"+filepath.Join(h.lib, "*"),
 		"org.junit.platform.console.ConsoleLauncher", "execute", "-c", u.name,
 		"--disable-banner", "--disable-ansi-colors", "--details=tree", "--reports-dir="+dir,
 		"--config=junit.jupiter.extensions.autodetection.enabled=true",
 		"--config=junit.jupiter.execution.timeout.testable.method.default=300s")
+	return exec.CommandContext(ctx, "nice", args...)
 }
 
 func (h *house) launcher(server string) string { return filepath.Join(h.source, "servers", server) }

@@ -114,7 +114,7 @@ def _reasons():
 def pytest_collection_modifyitems(items):
     reasons = _reasons()
     for item in items:
-        module = item.module.__name__
+        module = item.module.__name__.rpartition(".")[2]
         names = [module]
         if item.cls is not None:
             names.append(f"{module}.{item.cls.__name__}")

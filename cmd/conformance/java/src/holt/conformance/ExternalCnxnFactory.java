@@ -2,12 +2,16 @@ package holt.conformance;
 
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import org.apache.zookeeper.metrics.MetricsUtils;
+import org.apache.zookeeper.server.DataTree;
 import org.apache.zookeeper.server.ServerCnxn;
 import org.apache.zookeeper.server.ServerCnxnFactory;
+import org.apache.zookeeper.server.ZKDatabase;
 import org.apache.zookeeper.server.ZooKeeperServer;
 
 /**
@@ -15,7 +19,9 @@ import org.apache.zookeeper.server.ZooKeeperServer;
  * {@code zookeeper.serverCnxnFactory}. This one starts a process instead: the ZooKeeperServer is never run, it only tells which
  * directory, ticks and session timeouts the test wants. So the test classes run as they were published.
  *
- * <p>A test that looks into the server's memory sees an empty one and fails, with either server.
+ * <p>A setting that a test changes on a running server restarts the process with it; clients reconnect.
+ *
+ * <p>A test that looks into the server's memory sees an empty one, with either server.
  */
 public final class ExternalCnxnFactory extends ServerCnxnFactory {
     private InetSocketAddress address;
@@ -35,15 +41,75 @@ public final class ExternalCnxnFactory extends ServerCnxnFactory {
     }
 
     @Override
-    public void startup(ZooKeeperServer zks, boolean startServer) throws IOException, InterruptedException {
+    public void startup(ZooKeeperServer asked, boolean startServer) throws IOException {
+        Settings settings = new Settings(asked);
+        setZooKeeperServer(settings);
+        run(settings);
+    }
+
+    private void run(ZooKeeperServer zks) throws IOException {
+        Map<String, String> lines = new TreeMap<>();
+        lines.put("tickTime", Integer.toString(zks.getTickTime()));
+        lines.put("minSessionTimeout", Integer.toString(zks.getMinSessionTimeout()));
+        lines.put("maxSessionTimeout", Integer.toString(zks.getMaxSessionTimeout()));
+        lines.put("maxClientCnxns", Integer.toString(Math.max(0, maxClientCnxnsPerHost)));
         File dir = zks.getTxnLogFactory().getDataLogDir().getParentFile();
-        Map<String, String> settings = new TreeMap<>();
-        settings.put("tickTime", Integer.toString(zks.getTickTime()));
-        settings.put("minSessionTimeout", Integer.toString(zks.getMinSessionTimeout()));
-        settings.put("maxSessionTimeout", Integer.toString(zks.getMaxSessionTimeout()));
-        settings.put("maxClientCnxns", Integer.toString(Math.max(0, maxClientCnxnsPerHost)));
-        setZooKeeperServer(zks);
-        server = ServerProcess.start(dir, address, settings);
+        server = ServerProcess.start(dir, address, lines);
+    }
+
+    private void rerun() {
+        if (server == null) {
+            return;
+        }
+        shutdown();
+        try {
+            run(zkServer);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** The settings of the server a test gave to startup(), open to change as the original is. */
+    private final class Settings extends ZooKeeperServer {
+        Settings(ZooKeeperServer asked) {
+            super(asked.getTxnLogFactory(), asked.getTickTime(), asked.getMinSessionTimeout(), asked.getMaxSessionTimeout(),
+                    asked.getClientPortListenBacklog(), new Outside(asked), "");
+        }
+
+        @Override
+        public void setMinSessionTimeout(int ms) {
+            int before = getMinSessionTimeout();
+            super.setMinSessionTimeout(ms);
+            if (getMinSessionTimeout() != before) {
+                rerun();
+            }
+        }
+
+        @Override
+        public void setMaxSessionTimeout(int ms) {
+            int before = getMaxSessionTimeout();
+            super.setMaxSessionTimeout(ms);
+            if (getMaxSessionTimeout() != before) {
+                rerun();
+            }
+        }
+    }
+
+    /** An empty database: all that is known of the server's memory is what it shows to the outside. */
+    private static final class Outside extends ZKDatabase {
+        Outside(ZooKeeperServer asked) {
+            super(asked.getTxnLogFactory());
+        }
+
+        @Override
+        public DataTree createDataTree() {
+            return new DataTree() {
+                @Override
+                public int getWatchCount() {
+                    return ((Number) MetricsUtils.currentServerMetrics().get("watch_count")).intValue();
+                }
+            };
+        }
     }
 
     @Override
@@ -81,7 +147,11 @@ public final class ExternalCnxnFactory extends ServerCnxnFactory {
 
     @Override
     public void setMaxClientCnxnsPerHost(int max) {
+        boolean changed = maxClientCnxnsPerHost != max;
         maxClientCnxnsPerHost = max;
+        if (changed) {
+            rerun();
+        }
     }
 
     @Override

@@ -7,6 +7,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -50,10 +51,14 @@ public final class ServerProcess {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> RUNNING.forEach(Process::destroyForcibly)));
     }
 
-    private final Process process;
+    private static volatile ServerProcess latest;
 
-    private ServerProcess(Process process) {
+    private final Process process;
+    private final InetSocketAddress address;
+
+    private ServerProcess(Process process, InetSocketAddress address) {
         this.process = process;
+        this.address = address;
     }
 
     /**
@@ -73,23 +78,49 @@ public final class ServerProcess {
         lines.put("4lw.commands.whitelist", System.getProperty("zookeeper.4lw.commands.whitelist", "*"));
         addSystemProperties(lines);
 
+        Path config = dir.toPath().resolve("zoo.cfg");
+        Files.writeString(config, text(lines));
+        ServerProcess server = launch(config, address);
+        server.awaitListening();
+        latest = server;
+        return server;
+    }
+
+    /** Starts the server with a file that the test wrote, and with the system properties that the file cannot know. */
+    public static ServerProcess start(Path config) throws IOException {
+        Map<String, String> more = new TreeMap<>();
+        addSystemProperties(more);
+        more.put("admin.enableServer", "false");
+        Path complete = config.resolveSibling("external-" + config.getFileName());
+        Files.writeString(complete, Files.readString(config) + "\n" + text(more));
+        return launch(complete, new InetSocketAddress("127.0.0.1", 0));
+    }
+
+    private static String text(Map<String, String> lines) {
         StringBuilder text = new StringBuilder();
         lines.forEach((key, value) -> text.append(key).append('=').append(value).append('\n'));
-        Path config = dir.toPath().resolve("zoo.cfg");
-        Files.writeString(config, text);
+        return text.toString();
+    }
 
+    private static ServerProcess launch(Path config, InetSocketAddress address) throws IOException {
         Files.createDirectories(LOGS);
-        File log = LOGS.resolve("server-" + address.getPort() + ".log").toFile();
-        Files.writeString(log.toPath(), "\n=== zoo.cfg ===\n" + text, StandardCharsets.UTF_8,
-                java.nio.file.StandardOpenOption.CREATE, java.nio.file.StandardOpenOption.APPEND);
+        Path log = log(address);
+        Files.writeString(log, "\n=== zoo.cfg ===\n" + Files.readString(config), StandardOpenOption.CREATE, StandardOpenOption.APPEND);
         Process process = new ProcessBuilder(LAUNCHER, config.toString())
                 .redirectErrorStream(true)
-                .redirectOutput(ProcessBuilder.Redirect.appendTo(log))
+                .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))
                 .start();
         RUNNING.add(process);
-        ServerProcess server = new ServerProcess(process);
-        server.awaitListening(address, log);
-        return server;
+        return new ServerProcess(process, address);
+    }
+
+    private static Path log(InetSocketAddress address) {
+        return LOGS.resolve("server-" + address.getPort() + ".log");
+    }
+
+    /** The server that was started last in this JVM. */
+    public static ServerProcess latest() {
+        return latest;
     }
 
     private static void addSystemProperties(Map<String, String> lines) {
@@ -101,40 +132,46 @@ public final class ServerProcess {
         }
     }
 
-    private void awaitListening(InetSocketAddress address, File log) throws IOException {
-        String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : address.getAddress().getHostAddress();
+    private void awaitListening() throws IOException {
         long deadline = System.nanoTime() + START_TIMEOUT_NS;
         while (true) {
             if (!process.isAlive()) {
                 RUNNING.remove(process);
                 throw new IOException("server ended with status " + process.exitValue() + " before it listened on port "
-                        + address.getPort() + "\n" + tail(log));
+                        + address.getPort() + "\n" + tail());
             }
-            if (accepts(host, address.getPort())) {
+            if (answers()) {
                 return;
             }
             if (System.nanoTime() > deadline) {
                 stop();
-                throw new IOException("server does not listen on port " + address.getPort() + "\n" + tail(log));
+                throw new IOException("server does not listen on port " + address.getPort() + "\n" + tail());
             }
             pause();
         }
     }
 
     /** Whether the server answers a four-letter word, be it that the word is not on its list. */
-    private static boolean accepts(String host, int port) {
-        try (Socket socket = new Socket()) {
-            socket.connect(new InetSocketAddress(host, port), 1000);
-            socket.getOutputStream().write("ruok".getBytes(StandardCharsets.US_ASCII));
-            socket.setSoTimeout(2000);
-            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.US_ASCII).length() > 0;
+    private boolean answers() {
+        try {
+            return fourLetterWord("ruok").length() > 0;
         } catch (IOException notYet) {
             return false;
         }
     }
 
-    private static String tail(File log) throws IOException {
-        List<String> lines = Files.readAllLines(log.toPath());
+    public String fourLetterWord(String word) throws IOException {
+        String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : address.getAddress().getHostAddress();
+        try (Socket socket = new Socket()) {
+            socket.connect(new InetSocketAddress(host, address.getPort()), 1000);
+            socket.setSoTimeout(5000);
+            socket.getOutputStream().write(word.getBytes(StandardCharsets.US_ASCII));
+            return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        }
+    }
+
+    private String tail() throws IOException {
+        List<String> lines = Files.readAllLines(log(address));
         return String.join("\n", lines.subList(Math.max(0, lines.size() - 20), lines.size()));
     }
 
@@ -164,7 +201,8 @@ public final class ServerProcess {
         }
     }
 
-    public boolean isAlive() {
-        return process.isAlive();
+    /** Returns when the server ends by itself. */
+    public void join() throws InterruptedException {
+        process.waitFor();
     }
 }
