@@ -34,16 +34,18 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // segmentHeader is the first block of a segment file. Its first 64 bytes keep this layout in every version of the
 // format, so that an old binary can tell "newer" from "damaged".
 //
-//	0                8        12       16               24               32         64       4096
-//	+----------------+--------+--------+----------------+----------------+----------+--------+
-//	| "HOLTwal\n"    | version| crc32c | segment id     | salt           | zero     | zero   |
-//	+----------------+--------+--------+----------------+----------------+----------+--------+
+//	0                8        12       16               24               32            40       64       4096
+//	+----------------+--------+--------+----------------+----------------+-------------+--------+--------+
+//	| "HOLTwal\n"    | version| crc32c | segment id     | salt           | size        | zero   | zero   |
+//	+----------------+--------+--------+----------------+----------------+-------------+--------+--------+
 //
 // All integers are little-endian. The checksum covers bytes 0..12 and 16..64. The salt is random: bytes that a client
-// put into an entry cannot pose as a frame, because its checksum cannot be known.
+// put into an entry cannot pose as a frame, because its checksum cannot be known. size is what the file was made with:
+// it may grow, and a shorter one lost its end.
 type segmentHeader struct {
 	version  uint32
 	id, salt uint64
+	size     int64
 }
 
 func appendSegmentHeader(dst []byte, h segmentHeader) []byte {
@@ -54,6 +56,7 @@ func appendSegmentHeader(dst []byte, h segmentHeader) []byte {
 	binary.LittleEndian.PutUint32(b[8:], h.version)
 	binary.LittleEndian.PutUint64(b[16:], h.id)
 	binary.LittleEndian.PutUint64(b[24:], h.salt)
+	binary.LittleEndian.PutUint64(b[32:], uint64(h.size))
 	binary.LittleEndian.PutUint32(b[12:], segmentHeaderCRC(b))
 	return dst
 }
@@ -77,6 +80,7 @@ func parseSegmentHeader(b []byte) (segmentHeader, error) {
 	h.version = binary.LittleEndian.Uint32(b[8:])
 	h.id = binary.LittleEndian.Uint64(b[16:])
 	h.salt = binary.LittleEndian.Uint64(b[24:])
+	h.size = int64(binary.LittleEndian.Uint64(b[32:]))
 	if h.version > formatVersion {
 		return h, fmt.Errorf("format %d, this binary knows up to %d: %w", h.version, formatVersion, ErrNewerFormat)
 	}

@@ -1,6 +1,9 @@
 package wal
 
-import "sort"
+import (
+	"fmt"
+	"sort"
+)
 
 // markEveryBytes is the distance in a segment between two places from which a read can start.
 const markEveryBytes = 64 << 10
@@ -141,4 +144,19 @@ func (x *index) oldest(current uint64) uint64 {
 		return current
 	}
 	return x.extents[0].segment
+}
+
+// whole checks that the extents hold every entry from the cut to the last.
+func (x *index) whole() error {
+	next := x.cut + 1
+	for _, e := range x.extents {
+		if e.first != next {
+			return fmt.Errorf("entries %d to %d are missing", next, e.first)
+		}
+		next = e.last + 1
+	}
+	if next != x.last+1 {
+		return fmt.Errorf("the log should end with entry %d, but holds none after %d", x.last, next-1)
+	}
+	return nil
 }

@@ -94,9 +94,8 @@ func (k *keeper) ask(below, want uint64) {
 	}
 }
 
-// recycle turns garbage into spares. The cut that made it garbage is durable (W6). All of it happens before one sync
-// of the directory, and no spare is touched before that: after a crash a file has its old name and its old bytes, or
-// the new name.
+// recycle turns garbage into spares. The cut that made it garbage is durable (W6), so the directory need not be synced:
+// a name that comes back after a crash, with whatever bytes behind it, is below the oldest segment and garbage again.
 func (k *keeper) recycle() error {
 	k.mu.Lock()
 	below := k.below
@@ -111,9 +110,6 @@ func (k *keeper) recycle() error {
 		}
 	}
 	k.ids = append(k.ids[:0], k.ids[n:]...)
-	if err := syncDir(k.fs, k.dir); err != nil {
-		return fmt.Errorf("syncing log directory %s: %w", k.dir, err)
-	}
 	return nil
 }
 
@@ -148,7 +144,7 @@ func (k *keeper) prepare() (p prepared, ok bool) {
 func (k *keeper) make(id uint64, size int64) (*segment, error) {
 	var err error
 	if n := len(k.spares); n > 0 {
-		err = reuseSpare(k.fs, k.dir, spareName(k.spares[n-1]), id, k.salt())
+		err = reuseSpare(k.fs, k.dir, spareName(k.spares[n-1]), id, k.salt(), k.segmentBytes)
 		if err == nil {
 			k.spares = k.spares[:n-1]
 		}

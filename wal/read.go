@@ -228,7 +228,7 @@ func (l *Log) readRun(p place, lo, hi, maxBytes uint64) ([]Entry, error) {
 }
 
 func readEntries(f vfs.File, path string, size int64, p place, lo, hi, maxBytes uint64) ([]Entry, error) {
-	s, err := checkHeader(f, path, p.segment)
+	s, err := checkHeader(f, path, p.segment, size)
 	if err != nil {
 		return nil, err
 	}

@@ -128,7 +128,6 @@ func (l *Log) goOn(id uint64, off int64, ids []uint64) error {
 	for _, id := range ids[k+1:] {
 		return &CorruptError{File: l.path(id), Reason: fmt.Sprintf("segment %d has no business here: the log ends in segment %d", id, l.open.id)}
 	}
-	l.keeper.below = l.index.oldest(l.open.id)
 	return nil
 }
 
@@ -164,7 +163,7 @@ func (l *Log) reader(id uint64) (*frameReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := checkHeader(f, path, id)
+	s, err := checkHeader(f, path, id, size)
 	if err != nil {
 		_ = f.Close()
 		return nil, err
@@ -229,12 +228,15 @@ func (l *Log) replay(state cutState, newest uint64) (end int64, sealed bool, err
 		}
 		l.sealed = append(l.sealed, sealedSegment{id, end})
 	}
-	if l.index.last < l.index.cut {
-		return 0, false, &CorruptError{File: l.path(newest), Offset: end, Reason: fmt.Sprintf("the log ends with entry %d, but was cut at %d", l.index.last, l.index.cut)}
+	if err := l.index.whole(); err != nil {
+		return 0, false, &CorruptError{File: l.path(newest), Offset: end, Reason: err.Error()}
 	}
 	if !sealed {
 		l.sealed = l.sealed[:len(l.sealed)-1]
 	}
+	// What the newest segment says is durable. Entries may have been taken back since, so that older segments hold none
+	// that live; but no record says so yet, and the next recovery will ask for them (W6).
+	l.keeper.below = state.oldest
 	// A commit index beyond the last entry tells of entries that were refused for want of space, or torn off.
 	l.hard.Commit = min(l.hard.Commit, l.index.last)
 	return end, sealed, nil

@@ -53,16 +53,16 @@ func openSegment(fs vfs.FS, path string, id uint64) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := checkHeader(f, path, id)
+	s, err := checkHeader(f, path, id, size)
 	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
-	s.size = size
 	return s, nil
 }
 
-func checkHeader(f vfs.File, path string, id uint64) (*segment, error) {
+// checkHeader reads the header of a file of the given size.
+func checkHeader(f vfs.File, path string, id uint64, size int64) (*segment, error) {
 	var b [headerUsed]byte
 	if n, err := f.ReadAt(b[:], 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
@@ -79,7 +79,10 @@ func checkHeader(f vfs.File, path string, id uint64) (*segment, error) {
 	if h.id != id {
 		return nil, &CorruptError{File: path, Reason: fmt.Sprintf("the header says segment %d, the name says %d", h.id, id)}
 	}
-	return &segment{id: id, file: f, seed: makeSeed(id, h.salt)}, nil
+	if size < h.size {
+		return nil, &CorruptError{File: path, Offset: size, Reason: fmt.Sprintf("the file has %d bytes, but was made with %d", size, h.size)}
+	}
+	return &segment{id: id, file: f, seed: makeSeed(id, h.salt), size: size}, nil
 }
 
 func fileSize(fs vfs.FS, path string) (int64, error) {
@@ -115,7 +118,7 @@ func fillSegment(f vfs.File, id, salt uint64, size int64, pause func() error) er
 	if err := f.Preallocate(0, size); err != nil && isNoSpace(err) {
 		return err
 	}
-	head := appendSegmentHeader(nil, segmentHeader{version: formatVersion, id: id, salt: salt})
+	head := appendSegmentHeader(nil, segmentHeader{formatVersion, id, salt, size})
 	if _, err := f.Write(head); err != nil {
 		return err
 	}
@@ -139,13 +142,13 @@ func fillSegment(f vfs.File, id, salt uint64, size int64, pause func() error) er
 }
 
 // reuseSpare makes segment id out of a file that an earlier segment left: only its header is new.
-func reuseSpare(fs vfs.FS, dir, spare string, id, salt uint64) error {
+func reuseSpare(fs vfs.FS, dir, spare string, id, salt uint64, size int64) error {
 	path := fs.PathJoin(dir, spare)
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	head := appendSegmentHeader(nil, segmentHeader{version: formatVersion, id: id, salt: salt})
+	head := appendSegmentHeader(nil, segmentHeader{formatVersion, id, salt, size})
 	if _, err = f.WriteAt(head, 0); err == nil {
 		err = f.Sync()
 	}
