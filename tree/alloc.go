@@ -4,9 +4,14 @@ import "unsafe"
 
 // Memory for nodes and leaves, in exactly the size classes of Go's allocator (internal/runtime/gc/sizeclasses.go),
 // so that nothing is rounded up behind our back. Each size is a type of its own, which tells the garbage
-// collector where the pointers are: a node is two words and then pointers, a leaf one pointer and then
-// bytes, a directory has a second pointer at dirOffset. Objects over 512 bytes would cost a malloc header; only a node
-// of 63 or 64 slots is larger.
+// collector where the pointers are:
+//
+//	node    two words, then pointers
+//	plain   a leaf whose ref is nil for good: no pointer, never scanned. Most leaves are.
+//	ref     a leaf with one pointer, its ref
+//	dir     a leaf with two pointers: ref, and the children at dirOffset
+//
+// Objects over 512 bytes would cost a malloc header; only a node of 63 or 64 slots is larger.
 
 // sizeClasses are the classes up to 512 bytes that are used here.
 var sizeClasses = [...]uint16{32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512}
@@ -44,7 +49,10 @@ type (
 		node
 		slots A
 	}
-	leafBytes[A any] struct {
+	plainBytes[A any] struct {
+		words A
+	}
+	refBytes[A any] struct {
 		ref   unsafe.Pointer
 		bytes A
 	}
@@ -109,59 +117,116 @@ func newNode(n int) *node {
 	return &new(nodeSlots[[nodeSlotsMax]slot]).node
 }
 
-// newLeaf is a zero leaf of at least n bytes with one pointer, ref.
-func newLeaf(n int) *leaf {
-	return (*leaf)(newLeafBytes(n))
+// newPlain is a zero leaf of at least n bytes without a pointer.
+func newPlain(n int) *leaf {
+	return (*leaf)(newPlainBytes(n))
 }
 
-func newLeafBytes(n int) unsafe.Pointer {
+func newPlainBytes(n int) unsafe.Pointer {
 	switch sizeClasses[classOf[(n+15)/16]] {
 	case 32:
-		return unsafe.Pointer(new(leafBytes[[24]byte]))
+		return unsafe.Pointer(new(plainBytes[[4]uint64]))
 	case 48:
-		return unsafe.Pointer(new(leafBytes[[40]byte]))
+		return unsafe.Pointer(new(plainBytes[[6]uint64]))
 	case 64:
-		return unsafe.Pointer(new(leafBytes[[56]byte]))
+		return unsafe.Pointer(new(plainBytes[[8]uint64]))
 	case 80:
-		return unsafe.Pointer(new(leafBytes[[72]byte]))
+		return unsafe.Pointer(new(plainBytes[[10]uint64]))
 	case 96:
-		return unsafe.Pointer(new(leafBytes[[88]byte]))
+		return unsafe.Pointer(new(plainBytes[[12]uint64]))
 	case 112:
-		return unsafe.Pointer(new(leafBytes[[104]byte]))
+		return unsafe.Pointer(new(plainBytes[[14]uint64]))
 	case 128:
-		return unsafe.Pointer(new(leafBytes[[120]byte]))
+		return unsafe.Pointer(new(plainBytes[[16]uint64]))
 	case 144:
-		return unsafe.Pointer(new(leafBytes[[136]byte]))
+		return unsafe.Pointer(new(plainBytes[[18]uint64]))
 	case 160:
-		return unsafe.Pointer(new(leafBytes[[152]byte]))
+		return unsafe.Pointer(new(plainBytes[[20]uint64]))
 	case 176:
-		return unsafe.Pointer(new(leafBytes[[168]byte]))
+		return unsafe.Pointer(new(plainBytes[[22]uint64]))
 	case 192:
-		return unsafe.Pointer(new(leafBytes[[184]byte]))
+		return unsafe.Pointer(new(plainBytes[[24]uint64]))
 	case 208:
-		return unsafe.Pointer(new(leafBytes[[200]byte]))
+		return unsafe.Pointer(new(plainBytes[[26]uint64]))
 	case 224:
-		return unsafe.Pointer(new(leafBytes[[216]byte]))
+		return unsafe.Pointer(new(plainBytes[[28]uint64]))
 	case 240:
-		return unsafe.Pointer(new(leafBytes[[232]byte]))
+		return unsafe.Pointer(new(plainBytes[[30]uint64]))
 	case 256:
-		return unsafe.Pointer(new(leafBytes[[248]byte]))
+		return unsafe.Pointer(new(plainBytes[[32]uint64]))
 	case 288:
-		return unsafe.Pointer(new(leafBytes[[280]byte]))
+		return unsafe.Pointer(new(plainBytes[[36]uint64]))
 	case 320:
-		return unsafe.Pointer(new(leafBytes[[312]byte]))
+		return unsafe.Pointer(new(plainBytes[[40]uint64]))
 	case 352:
-		return unsafe.Pointer(new(leafBytes[[344]byte]))
+		return unsafe.Pointer(new(plainBytes[[44]uint64]))
 	case 384:
-		return unsafe.Pointer(new(leafBytes[[376]byte]))
+		return unsafe.Pointer(new(plainBytes[[48]uint64]))
 	case 416:
-		return unsafe.Pointer(new(leafBytes[[408]byte]))
+		return unsafe.Pointer(new(plainBytes[[52]uint64]))
 	case 448:
-		return unsafe.Pointer(new(leafBytes[[440]byte]))
+		return unsafe.Pointer(new(plainBytes[[56]uint64]))
 	case 480:
-		return unsafe.Pointer(new(leafBytes[[472]byte]))
+		return unsafe.Pointer(new(plainBytes[[60]uint64]))
 	case 512:
-		return unsafe.Pointer(new(leafBytes[[504]byte]))
+		return unsafe.Pointer(new(plainBytes[[64]uint64]))
+	}
+	panic("unreachable")
+}
+
+// newRef is a zero leaf of at least n bytes with one pointer, ref.
+func newRef(n int) *leaf {
+	return (*leaf)(newRefBytes(n))
+}
+
+func newRefBytes(n int) unsafe.Pointer {
+	switch sizeClasses[classOf[(n+15)/16]] {
+	case 32:
+		return unsafe.Pointer(new(refBytes[[24]byte]))
+	case 48:
+		return unsafe.Pointer(new(refBytes[[40]byte]))
+	case 64:
+		return unsafe.Pointer(new(refBytes[[56]byte]))
+	case 80:
+		return unsafe.Pointer(new(refBytes[[72]byte]))
+	case 96:
+		return unsafe.Pointer(new(refBytes[[88]byte]))
+	case 112:
+		return unsafe.Pointer(new(refBytes[[104]byte]))
+	case 128:
+		return unsafe.Pointer(new(refBytes[[120]byte]))
+	case 144:
+		return unsafe.Pointer(new(refBytes[[136]byte]))
+	case 160:
+		return unsafe.Pointer(new(refBytes[[152]byte]))
+	case 176:
+		return unsafe.Pointer(new(refBytes[[168]byte]))
+	case 192:
+		return unsafe.Pointer(new(refBytes[[184]byte]))
+	case 208:
+		return unsafe.Pointer(new(refBytes[[200]byte]))
+	case 224:
+		return unsafe.Pointer(new(refBytes[[216]byte]))
+	case 240:
+		return unsafe.Pointer(new(refBytes[[232]byte]))
+	case 256:
+		return unsafe.Pointer(new(refBytes[[248]byte]))
+	case 288:
+		return unsafe.Pointer(new(refBytes[[280]byte]))
+	case 320:
+		return unsafe.Pointer(new(refBytes[[312]byte]))
+	case 352:
+		return unsafe.Pointer(new(refBytes[[344]byte]))
+	case 384:
+		return unsafe.Pointer(new(refBytes[[376]byte]))
+	case 416:
+		return unsafe.Pointer(new(refBytes[[408]byte]))
+	case 448:
+		return unsafe.Pointer(new(refBytes[[440]byte]))
+	case 480:
+		return unsafe.Pointer(new(refBytes[[472]byte]))
+	case 512:
+		return unsafe.Pointer(new(refBytes[[504]byte]))
 	}
 	panic("unreachable")
 }
@@ -215,4 +280,15 @@ func newDirBytes(n int) unsafe.Pointer {
 		return unsafe.Pointer(new(dirBytes[[512 - dirOffset - 8]byte]))
 	}
 	panic("unreachable")
+}
+
+// newLeaf is a zero leaf of at least n bytes, with the pointers that a leaf of these parts and this ref needs.
+func newLeaf(n int, parts uint64, ref unsafe.Pointer) *leaf {
+	switch {
+	case parts&partDir != 0:
+		return newDir(n)
+	case ref != nil:
+		return newRef(n)
+	}
+	return newPlain(n)
 }

@@ -222,3 +222,24 @@ func TestDigitsOrderAsBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestDiffMovedPrefix: two nodes that branch at the same digit under different prefixes have nothing to do with each other.
+func TestDiffMovedPrefix(t *testing.T) {
+	value := new(int)
+	version := func(keys ...string) *tableVersion {
+		v := &tableVersion{twin: map[string]int{}}
+		for _, k := range keys {
+			v.tab.put([]byte(k), value, 1)
+			v.twin[k] = *value
+		}
+		return v
+	}
+	versions := []*tableVersion{
+		version("a1", "a2"), version("b1", "b2"), version("a1", "a2", "b1", "b2"), version("a1"), version("a1x", "a1y"), version(),
+	}
+	for _, from := range versions {
+		for _, to := range versions {
+			checkTableDiff(t, from, to)
+		}
+	}
+}

@@ -4,7 +4,7 @@ import "unsafe"
 
 // table is an ordered persistent map from bytes to *V, in the same radix tree as the children of a directory: a
 // struct to be copied freely, each copy a version of its own. Keys hold no zero byte or have one length (R4). Values
-// are never nil and belong to whoever stores them.
+// are never nil and belong to whoever stores them. Where V has no size the table is a set: ask has, values read nil.
 //
 //	item, 16 B + key               ref ─▶ V
 //	┌──────────┬──────────────┬───────────────
@@ -32,7 +32,11 @@ func (t *table[V]) has(key []byte) bool { return find(t.root, key) != nil }
 
 // put stores v under key, which is copied.
 func (t *table[V]) put(key []byte, v *V, e edit) {
-	if put(&t.root, newItem(key, unsafe.Pointer(v), e), e) == nil {
+	ref := unsafe.Pointer(v)
+	if unsafe.Sizeof(*v) == 0 {
+		ref = nil
+	}
+	if put(&t.root, newItem(key, ref, e), e) == nil {
 		t.len++
 	}
 }
@@ -78,7 +82,7 @@ func newItem(key []byte, ref unsafe.Pointer, e edit) *leaf {
 		big := &bigItem{leaf: leaf{ref: ref, head: head | lenBig<<nameShift}, key: append([]byte(nil), key...)}
 		return &big.leaf
 	}
-	l := newLeaf(int(bareBytes) + max(len(key), 1))
+	l := newLeaf(int(bareBytes)+max(len(key), 1), partBare, ref)
 	l.ref, l.head = ref, head|uint64(len(key))<<nameShift
 	copy(l.key(), key)
 	return l

@@ -20,7 +20,7 @@ import (
 //	owner  stored ephemeralOwner: session, container or TTL
 //
 // A registration of 19 bytes name and 100 bytes data that was never written again takes 160 bytes, an ephemeral one
-// as well, and the garbage collector looks at one word of it. What does not fit into 512 bytes becomes a bigZnode, with
+// as well, and without an ACL of its own the garbage collector never looks into it. What does not fit into 512 bytes becomes a bigZnode, with
 // all parts present and name and data outside, so that a change of stat never copies more than that.
 //
 // The alternative, a Go struct with two slices, takes 208 bytes and three objects before any index; a
@@ -31,7 +31,8 @@ import (
 //	Z1  A znode reachable from a published Root is never written (R3 for the object itself).
 //	Z2  The parts and lengths in head never change during an object's life; a znode that needs others is packed anew.
 //	Z3  dir.descendants and dir.dataBytes count what is strictly below, and change with every change below, in the same edit.
-//	Z4  No pointer is made past the end of an object: an empty name has a spare byte, empty data is emptyData.
+//	Z4  A znode without dir whose ref is nil lies in memory that the garbage collector does not scan: ref stays nil for good.
+//	Z5  No pointer is made past the end of an object: an empty name has a spare byte, empty data is emptyData.
 
 // leaf is what every leaf of a radix tree starts with.
 type leaf struct {
@@ -356,12 +357,7 @@ func (f *fields) packParts(e edit, parts uint64) *znode {
 	if f.data == nil {
 		dataLen = lenNull
 	}
-	var z *znode
-	if parts&partDir != 0 {
-		z = znodeOf(newDir(size))
-	} else {
-		z = znodeOf(newLeaf(size))
-	}
+	z := znodeOf(newLeaf(size, parts, unsafe.Pointer(f.acl)))
 	z.head = uint64(e)<<headBits | parts | uint64(len(f.name))<<nameShift | dataLen
 	f.fill(z)
 	copy(z.name(), f.name)
@@ -403,7 +399,7 @@ func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
-// copyTo is z, or a copy of it, as e's own.
+// own is z, or a copy of it, as e's own.
 func (z *znode) own(e edit) *znode {
 	if z.owned(e) {
 		return z
@@ -414,18 +410,12 @@ func (z *znode) own(e edit) *znode {
 		return &b.znode
 	}
 	size := int(z.nameOffset()) + max(len(z.name()), 1) + z.dataLen()
-	var c *znode
-	if d := z.dir(); d != nil {
-		c = znodeOf(newDir(size))
-		c.head = z.head
-		*c.dir() = *d
-	} else {
-		c = znodeOf(newLeaf(size))
-	}
+	c := znodeOf(newLeaf(size, z.head, z.ref))
 	c.leaf, c.czxid, c.ctime = z.leaf, z.czxid, z.ctime
 	c.head = z.head&(1<<headBits-1) | uint64(e)<<headBits
 	from := znodeBytes
-	if z.has(partDir) {
+	if d := z.dir(); d != nil {
+		*c.dir() = *d
 		from += unsafe.Sizeof(dirPart{})
 	}
 	copy(c.tail(from, size), z.tail(from, size))

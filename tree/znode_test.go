@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -228,5 +229,65 @@ func TestLookup(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { w.lookup([]byte("/a/b/c")) }); n != 0 {
 		t.Errorf("lookup allocates %v", n)
+	}
+}
+
+// TestAllocBudget: what a batch touches a second time it does not copy again.
+func TestAllocBudget(t *testing.T) {
+	w := newTestWriter()
+	w.create([]byte("/"), &fields{name: []byte("a"), czxid: 1})
+	w.create([]byte("/a"), &fields{name: []byte("b"), czxid: 1})
+	name := []byte("instance-0000000000")
+	dir := []byte("/a/b")
+	create := func(i int) {
+		for at := len(name) - 1; at > len(name)-7; at, i = at-1, i/10 {
+			name[at] = byte('0' + i%10)
+		}
+		w.create(dir, &fields{name: name, czxid: 2, data: name})
+	}
+	for i := range 10_000 {
+		create(i)
+	}
+	w.freeze()
+	i := 10_000
+	create(i)
+	// The znode, and a node now and then.
+	if n := testing.AllocsPerRun(5000, func() { i++; create(i) }); n > 1.25 {
+		t.Errorf("create in a batch: %v allocations", n)
+	}
+	path := []byte("/a/b/instance-0000005000")
+	set := func() {
+		f := w.lookup(path).fields()
+		f.version++
+		w.replace(path, &f)
+	}
+	set()
+	if n := testing.AllocsPerRun(1000, set); n != 1 {
+		t.Errorf("set in a batch: %v allocations", n)
+	}
+	// A batch of one copies the three directories, the nodes on the way (one per digit that branches) and makes the znode.
+	if n := testing.AllocsPerRun(1000, func() { w.freeze(); set() }); n > 9 {
+		t.Errorf("set alone: %v allocations", n)
+	}
+}
+
+// TestZ4_PlainLeaves: memory that is not scanned is given only to leaves that keep no pointer, and such leaves get it.
+func TestZ4_PlainLeaves(t *testing.T) {
+	list := &ACLList{encoded: strings.Repeat("x", 64)}
+	z := (&fields{name: []byte("n"), czxid: 1, acl: list, data: make([]byte, 100)}).pack(1).own(2)
+	d := (&fields{name: []byte("n"), czxid: 1, acl: list}).pack(1).asDir(2).own(3)
+	collected := make(chan struct{})
+	runtime.AddCleanup(list, func(c chan struct{}) { close(c) }, collected)
+	list = nil
+	for range 3 {
+		runtime.GC()
+	}
+	select {
+	case <-collected:
+		t.Fatal("Z4: the ACL of a znode was collected")
+	default:
+	}
+	if z.acl() != d.acl() || len(z.acl().encoded) != 64 {
+		t.Fatal("ACL lost")
 	}
 }
