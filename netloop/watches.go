@@ -56,11 +56,13 @@ func (l *loop) addWatch(c *conn, r *wire.Reader) tree.Code {
 func (l *loop) setWatches(c *conn, op wire.Op, body []byte, root *tree.Root) tree.Code {
 	var q wire.SetWatchesRequest
 	r := wire.NewReader(body)
-	parse := q.Parse
+	ok := false
 	if op == wire.OpSetWatches2 {
-		parse = q.Parse2
+		ok = q.Parse2(&r)
+	} else {
+		ok = q.Parse(&r)
 	}
-	if !parse(&r) {
+	if !ok {
 		return tree.MarshallingError
 	}
 	seen := tree.Zxid(q.RelativeZxid)

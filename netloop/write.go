@@ -61,11 +61,13 @@ func (l *loop) write(c *conn, h *wire.RequestHeader, body []byte) {
 
 func (l *loop) create(c *conn, h *wire.RequestHeader, r *wire.Reader) bool {
 	var q wire.CreateRequest
-	parse := q.Parse
+	ok := false
 	if h.Op == wire.OpCreateTTL {
-		parse = q.ParseTTL
+		ok = q.ParseTTL(r)
+	} else {
+		ok = q.Parse(r)
 	}
-	if !parse(r) || q.Path == nil {
+	if !ok || q.Path == nil {
 		return false
 	}
 	head := l.enqueue(c, h, tree.Op(h.Op))

@@ -1,0 +1,617 @@
+package netloop
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"holt/netloop/wire"
+	"holt/quorum"
+	"holt/tree"
+)
+
+// eventually polls until what says "".
+func eventually(t *testing.T, what func() string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		s := what()
+		if s == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(s)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func TestBadBytes(t *testing.T) {
+	s, addr := startServer(t, newFakeQuorum(t), func(c *Config) { c.SessionlessTimeoutMs = 300 })
+	healthy := openRaw(t, addr)
+	for name, b := range map[string][]byte{
+		"negative length":        {0xff, 0xff, 0xff, 0xf0, 1, 2, 3},
+		"oversize length":        {0x7f, 0, 0, 0, 1},
+		"empty ConnectRequest":   {0, 0, 0, 0},
+		"short ConnectRequest":   {0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 0},
+		"garbage":                bytes.Repeat([]byte{0xa5, 0x5a}, 4000),
+		"silence":                nil,
+		"half of ConnectRequest": {0, 0, 0, 45, 0, 0, 0, 0, 0},
+		"half of a length":       {0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := dialRaw(t, addr)
+			c.out = b
+			c.send()
+			c.ended()
+		})
+	}
+	for name, b := range map[string][]byte{
+		"negative length in a session": {0x80, 0, 0, 0},
+		"oversize length in a session": {0, 0x20, 0, 0},
+		"word in a session":            []byte("ruok"),
+		"header cut short":             {0, 0, 0, 4, 0, 0, 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := openRaw(t, addr)
+			c.out = b
+			c.send()
+			c.ended()
+		})
+	}
+	if p := healthy.call(1, wire.OpExists, watchBody("/", false)); p.Err != 0 {
+		t.Errorf("a healthy client got %v", p.Err)
+	}
+	eventually(t, func() string {
+		if n := s.connections(); n != 1 {
+			return fmt.Sprintf("%d connections are left, want 1", n)
+		}
+		return ""
+	})
+}
+
+func TestMalformedAndUnknownRequests(t *testing.T) {
+	_, addr := startServer(t, newFakeQuorum(t), nil)
+	c := openRaw(t, addr)
+	before := c.call(1, wire.OpPing, nil).Zxid
+	if p := c.call(2, wire.OpGetData, nil); p.Err != wire.CodeMarshallingError {
+		t.Errorf("malformed read: %v", p.Err)
+	}
+	if p := c.call(3, wire.OpCreate, pathBody("/x")); p.Err != wire.CodeMarshallingError || p.Zxid != before+1 {
+		t.Errorf("malformed write: %v, zxid %d after %d", p.Err, p.Zxid, before)
+	}
+	if p := c.call(4, wire.OpGetData, watchBody("/", false)); p.Err != 0 {
+		t.Errorf("the connection did not survive: %v", p.Err)
+	}
+	// The unknown request is answered in its turn, and nothing after it is.
+	c.add(5, wire.OpSetData, setBody("/", "x"))
+	c.add(6, wire.Op(4242), nil)
+	c.add(7, wire.OpPing, nil)
+	c.send()
+	if p := c.reply(); p.Xid != 5 || p.Err != 0 {
+		t.Errorf("reply %+v", p)
+	}
+	if p := c.reply(); p.Xid != 6 || p.Err != wire.CodeUnimplemented || p.Zxid != -1 {
+		t.Errorf("reply %+v", p)
+	}
+	c.ended()
+	again := dialRaw(t, addr)
+	again.connect(wire.ConnectRequest{TimeoutMs: 4000, SessionID: c.session.SessionID, Password: c.session.Password})
+	if again.session.SessionID != c.session.SessionID {
+		t.Error("the session did not survive an unknown request")
+	}
+}
+
+func TestConnect(t *testing.T) {
+	_, addr := startServer(t, newFakeQuorum(t), nil)
+	c := openRaw(t, addr)
+	if c.session.HasReadOnly || c.session.TimeoutMs != 4000 || c.session.SessionID>>56 != 1 {
+		t.Errorf("reply %+v", c.session)
+	}
+	ro := dialRaw(t, addr)
+	ro.connect(wire.ConnectRequest{TimeoutMs: 1, Password: make([]byte, 16), HasReadOnly: true})
+	if !ro.session.HasReadOnly || ro.session.ReadOnly || ro.session.TimeoutMs != 400 {
+		t.Errorf("reply %+v", ro.session)
+	}
+	ahead := dialRaw(t, addr)
+	q := wire.ConnectRequest{TimeoutMs: 4000, LastZxidSeen: 1 << 50, Password: make([]byte, 16)}
+	ahead.out = appendFrame(nil, q.Append)
+	ahead.send()
+	ahead.ended()
+
+	c.call(1, wire.OpCreate, createBody("/e", "", 1))
+	for name, password := range map[string][]byte{"wrong": make([]byte, 16), "short": {1}, "null": nil} {
+		wrong := dialRaw(t, addr)
+		wrong.connect(wire.ConnectRequest{TimeoutMs: 4000, SessionID: c.session.SessionID, Password: password})
+		if s := wrong.session; s.TimeoutMs != 0 || s.SessionID != 0 || !bytes.Equal(s.Password, make([]byte, 16)) {
+			t.Errorf("%s password: reply %+v", name, s)
+		}
+		wrong.ended()
+	}
+	if p := c.call(2, wire.OpExists, watchBody("/e", false)); p.Err != 0 {
+		t.Errorf("a wrong password dropped the healthy connection: %v", p.Err)
+	}
+
+	second := dialRaw(t, addr)
+	second.connect(wire.ConnectRequest{TimeoutMs: 2000, SessionID: c.session.SessionID, Password: c.session.Password})
+	if second.session.SessionID != c.session.SessionID || second.session.TimeoutMs != 2000 {
+		t.Errorf("attach: reply %+v", second.session)
+	}
+	c.ended()
+	if p := second.call(1, wire.OpExists, watchBody("/e", false)); p.Err != 0 {
+		t.Errorf("the ephemeral is gone after a move: %v", p.Err)
+	}
+	if p := second.call(2, wire.OpCloseSession, nil); p.Err != 0 {
+		t.Errorf("closeSession: %v", p.Err)
+	}
+	second.ended()
+	if p := ro.call(1, wire.OpExists, watchBody("/e", false)); p.Err != wire.CodeNoNode {
+		t.Errorf("the ephemeral of a closed session: %v", p.Err)
+	}
+	gone := dialRaw(t, addr)
+	gone.connect(wire.ConnectRequest{TimeoutMs: 4000, SessionID: c.session.SessionID, Password: c.session.Password})
+	if gone.session.SessionID != 0 {
+		t.Errorf("attach to a closed session: %+v", gone.session)
+	}
+}
+
+// TestPipelinedConnect: ConnectRequest and first requests in one segment, or byte by byte.
+func TestPipelinedConnect(t *testing.T) {
+	_, addr := startServer(t, newFakeQuorum(t), nil)
+	for _, step := range []int{1, 3, 1000} {
+		c := dialRaw(t, addr)
+		q := wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)}
+		c.out = appendFrame(nil, q.Append)
+		c.add(1, wire.OpExists, watchBody("/", false))
+		c.add(2, wire.OpCreate, createBody(fmt.Sprintf("/c%d", step), "", 0))
+		for b := c.out; len(b) > 0; {
+			n := min(step, len(b))
+			if _, err := c.conn.Write(b[:n]); err != nil {
+				t.Fatal(err)
+			}
+			b = b[n:]
+		}
+		c.frame()
+		for xid := wire.Xid(1); xid <= 2; xid++ {
+			if p := c.reply(); p.Xid != xid || p.Err != 0 {
+				t.Errorf("step %d: reply %+v", step, p)
+			}
+		}
+	}
+}
+
+func TestConnectionLimits(t *testing.T) {
+	_, addr := startServer(t, newFakeQuorum(t), func(c *Config) { c.MaxClientConns = 3 })
+	var open []*rawClient
+	for range 3 {
+		open = append(open, openRaw(t, addr))
+	}
+	dialRaw(t, addr).ended()
+	open[0].conn.Close()
+	eventually(t, func() string {
+		c := dialRaw(t, addr)
+		q := wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)}
+		c.out = appendFrame(nil, q.Append)
+		if _, err := c.conn.Write(c.out); err != nil {
+			return err.Error()
+		}
+		if _, err := c.maybeFrame(); err != nil {
+			return "the place of a closed connection is not given back: " + err.Error()
+		}
+		return ""
+	})
+}
+
+// TestOutOfFileDescriptors: accept fails for a while; the server lives and goes on.
+func TestOutOfFileDescriptors(t *testing.T) {
+	s, addr := startServer(t, newFakeQuorum(t), nil)
+	port := s.acceptor.listener.Addr().(*net.TCPAddr).Port
+	before := openRaw(t, addr)
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	// The lowest free descriptor decides whether accept succeeds.
+	low := syscall.Rlimit{Cur: 3, Max: old.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	restored := false
+	restore := func() {
+		if !restored {
+			restored = true
+			if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	defer restore()
+	to := &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}
+	if err := syscall.Connect(fd, to); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if s.acceptor.failures.Load() < 3 {
+			return "accept did not fail"
+		}
+		return ""
+	})
+	if p := before.call(1, wire.OpPing, nil); p.Err != 0 {
+		t.Errorf("a connected client got %v", p.Err)
+	}
+	restore()
+	if p := openRaw(t, addr).call(1, wire.OpPing, nil); p.Err != 0 {
+		t.Errorf("a new client got %v", p.Err)
+	}
+}
+
+// TestN6_ReaderThatDoesNotRead: its requests wait while it does not read, and all are answered when it does.
+func TestN6_ReaderThatDoesNotRead(t *testing.T) {
+	s, addr := startServer(t, newFakeQuorum(t), nil)
+	c := openRaw(t, addr)
+	const size, n = 500_000, 200
+	c.call(1, wire.OpCreate, createBody("/big", string(make([]byte, size)), 0))
+	for i := range n {
+		c.add(i+2, wire.OpGetData, watchBody("/big", false))
+	}
+	c.send()
+	most := int64(0)
+	for range 100 {
+		time.Sleep(time.Millisecond)
+		s.loops[0].do(func() {
+			if k := s.loops[0].conns[0]; k != nil {
+				most = max(most, int64(k.link.Outbound()+len(k.out)))
+			}
+		})
+	}
+	for i := range n {
+		if p := c.reply(); int(p.Xid) != i+2 || p.Err != 0 {
+			t.Fatalf("reply %+v", p.ReplyHeader)
+		}
+	}
+	done := make(chan struct{})
+	s.loops[0].do(func() { close(done) })
+	<-done
+	if limit := int64(outboundBytesSoft + turnBytesMax + 2*size); most > limit || most == 0 {
+		t.Errorf("%d bytes waited to be sent, at most %d may", most, limit)
+	}
+}
+
+// TestN6_WatcherThatDoesNotRead: events cannot be held back, so it is closed.
+func TestN6_WatcherThatDoesNotRead(t *testing.T) {
+	s, addr := startServer(t, newFakeQuorum(t), func(c *Config) { c.OutboundBytesMax = 2 * outboundBytesSoft })
+	deaf := openRaw(t, addr)
+	q := wire.AddWatchRequest{Path: []byte("/"), Mode: wire.AddWatchPersistentRecursive}
+	deaf.call(1, wire.OpAddWatch, q.Append)
+	c := openRaw(t, addr)
+	path := "/" + string(bytes.Repeat([]byte{'x'}, 4000))
+	c.call(1, wire.OpCreate, createBody(path, "", 0))
+	eventually(t, func() string {
+		for i := range 200 {
+			c.add(i, wire.OpSetData, setBody(path, ""))
+		}
+		c.send()
+		for range 200 {
+			c.reply()
+		}
+		if s.loops[0].counters.slowClosed.Load() == 0 {
+			return "the watcher was not closed"
+		}
+		return ""
+	})
+	if _, err := io.Copy(io.Discard, deaf.conn); err != nil {
+		t.Log(err)
+	}
+}
+
+// TestN6_ClientThatSendsTooMuch: while writes are not answered the socket is not read.
+func TestN6_ClientThatSendsTooMuch(t *testing.T) {
+	q := newFakeQuorum(t)
+	s, addr := startServer(t, q, nil)
+	c := openRaw(t, addr)
+	c.call(1, wire.OpCreate, createBody("/n", "", 0))
+	var held atomic.Bool
+	held.Store(true)
+	q.set(func() {
+		q.pace = func() {
+			for held.Load() {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	const n = 64
+	data := string(make([]byte, 500_000))
+	sent := make(chan int, 1)
+	go func() {
+		var b []byte
+		total := 0
+		for i := range n {
+			b = appendFrame(b[:0], func(b []byte) []byte {
+				return setBody("/n", data)(wire.AppendRequestHeader(b, wire.Xid(i+2), wire.OpSetData))
+			})
+			for range 40 {
+				b = appendFrame(b, func(b []byte) []byte { return wire.AppendRequestHeader(b, wire.XidPing, wire.OpPing) })
+			}
+			if _, err := c.conn.Write(b); err != nil {
+				break
+			}
+			total++
+		}
+		sent <- total
+	}()
+	time.Sleep(300 * time.Millisecond)
+	held.Store(false)
+	for i := range n {
+		if p := c.reply(); int(p.Xid) != i+2 {
+			t.Fatalf("reply %+v", p.ReplyHeader)
+		}
+		for range 40 {
+			if p := c.reply(); p.Xid != wire.XidPing {
+				t.Fatalf("reply %+v", p.ReplyHeader)
+			}
+		}
+	}
+	if <-sent != n {
+		t.Error("the client was cut off")
+	}
+	if out := s.outstanding.Load(); out != 0 {
+		t.Errorf("%d writes are counted as outstanding", out)
+	}
+	if in := s.inboundAll.Load(); in != 0 {
+		t.Errorf("%d bytes are counted as unread", in)
+	}
+}
+
+func TestN6_OutstandingLimit(t *testing.T) {
+	q := newFakeQuorum(t)
+	s, addr := startServer(t, q, func(c *Config) { c.OutstandingMax = 10; c.OutstandingPerConn = 50 })
+	c := openRaw(t, addr)
+	c.call(1, wire.OpCreate, createBody("/n", "", 0))
+	var held atomic.Bool
+	held.Store(true)
+	q.set(func() {
+		q.pace = func() {
+			for held.Load() {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	const n = 2000
+	for i := range n {
+		c.add(i+2, wire.OpSetData, setBody("/n", "x"))
+	}
+	go c.conn.Write(c.out)
+	time.Sleep(50 * time.Millisecond)
+	if out := s.outstanding.Load(); out > 11 {
+		t.Errorf("N6: %d writes are outstanding, 10 may be", out)
+	}
+	held.Store(false)
+	for i := range n {
+		if p := c.reply(); int(p.Xid) != i+2 || p.Err != 0 {
+			t.Fatalf("reply %+v", p.ReplyHeader)
+		}
+	}
+}
+
+// TestBusyAndUnavailable: a full proposal queue delays, a full log refuses; order is kept, reads go on.
+func TestBusyAndUnavailable(t *testing.T) {
+	q := newFakeQuorum(t)
+	s, addr := startServer(t, q, nil)
+	a, b := openRaw(t, addr), openRaw(t, addr)
+	a.call(1, wire.OpCreate, createBody("/n", "", 0))
+
+	q.set(func() { q.refuse = quorum.ErrBusy })
+	for i, c := range []*rawClient{a, b} {
+		for j := range 10 {
+			c.add(10+2*j, wire.OpSetData, setBody("/n", fmt.Sprint(i, j)))
+			c.add(11+2*j, wire.OpGetData, watchBody("/n", false))
+		}
+		c.send()
+		time.Sleep(20 * time.Millisecond)
+	}
+	if p := openOnly(t, addr); p != nil {
+		t.Errorf("a session was opened while the queue was full: %v", p)
+	}
+	q.set(func() { q.refuse = nil })
+	s.Drained()
+	for _, c := range []*rawClient{a, b} {
+		for j := range 20 {
+			if p := c.reply(); int(p.Xid) != 10+j || p.Err != 0 {
+				t.Fatalf("reply %+v", p.ReplyHeader)
+			}
+		}
+	}
+
+	q.set(func() { q.refuse = quorum.ErrUnavailable })
+	a.add(40, wire.OpSetData, setBody("/n", "no"))
+	a.add(41, wire.OpGetData, watchBody("/n", false))
+	a.add(42, wire.OpSync, pathBody("/n"))
+	a.add(43, wire.OpExists, watchBody("/n", false))
+	a.send()
+	for i, want := range []wire.Code{wire.CodeSystemError, 0, wire.CodeSystemError, 0} {
+		if p := a.reply(); int(p.Xid) != 40+i || p.Err != want {
+			t.Errorf("reply %+v, want %d with %v", p.ReplyHeader, 40+i, want)
+		}
+	}
+	q.set(func() { q.refuse = nil })
+	if p := a.call(50, wire.OpSetData, setBody("/n", "yes")); p.Err != 0 {
+		t.Errorf("after the log has space again: %v", p.Err)
+	}
+	if out := s.outstanding.Load(); out != 0 {
+		t.Errorf("%d writes are counted as outstanding", out)
+	}
+}
+
+// openOnly sends a ConnectRequest and returns what arrives within a moment.
+func openOnly(t *testing.T, addr string) []byte {
+	c := dialRaw(t, addr)
+	q := wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)}
+	c.out = appendFrame(nil, q.Append)
+	c.send()
+	c.conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	b := make([]byte, 100)
+	n, _ := c.conn.Read(b)
+	if n == 0 {
+		return nil
+	}
+	return b[:n]
+}
+
+// TestN5_LargeListing: a listing in many pieces is exact, later requests and events come after it, and others are
+// served meanwhile.
+func TestN5_LargeListing(t *testing.T) {
+	q := newFakeQuorum(t)
+	_, addr := startServer(t, q, nil)
+	c, other := openRaw(t, addr), openRaw(t, addr)
+	c.call(1, wire.OpCreate, createBody("/dir", "", 0))
+	const n = 30_000
+	for i := 0; i < n; i += 500 {
+		for j := range 500 {
+			c.add(i+j+2, wire.OpCreate, createBody(fmt.Sprintf("/dir/child-number-%06d", i+j), "", 0))
+		}
+		c.send()
+		for range 500 {
+			c.reply()
+		}
+	}
+	for _, op := range []wire.Op{wire.OpGetChildren, wire.OpGetChildren2} {
+		c.add(1, wire.OpExists, watchBody("/dir", false))
+		c.add(2, op, watchBody("/dir", true))
+		c.add(3, wire.OpPing, nil)
+		c.add(4, op, watchBody("/dir", false))
+		c.send()
+		if p := c.reply(); p.Xid != 1 {
+			t.Fatalf("reply %+v", p.ReplyHeader)
+		}
+		other.call(5, wire.OpCreate, createBody(fmt.Sprintf("/dir/late%d", op), "", 0))
+		count := listed(t, c.reply(), 2, op)
+		if count != n && count != n+1 && count != n+2 {
+			t.Errorf("%d children, want %d or a few more", count, n)
+		}
+		told := false
+		for _, want := range []wire.Xid{wire.XidPing, 4} {
+			p := c.reply()
+			if p.Xid == wire.XidEvent {
+				told = true
+				p = c.reply()
+			}
+			if p.Xid != want {
+				t.Fatalf("reply %+v, want %d", p.ReplyHeader, want)
+			}
+			if want == 4 {
+				if got := listed(t, p, 4, op); got != count+1 {
+					t.Errorf("%d children, want %d", got, count+1)
+				}
+			}
+		}
+		if !told {
+			t.Error("N3: the event did not come before the listing that shows its change")
+		}
+	}
+}
+
+func listed(t *testing.T, p reply, xid wire.Xid, op wire.Op) int {
+	t.Helper()
+	if p.Xid != xid || p.Err != 0 {
+		t.Fatalf("reply %+v, want %d", p.ReplyHeader, xid)
+	}
+	r := wire.NewReader(p.body)
+	names := r.Strings()
+	n := names.Len()
+	if op == wire.OpGetChildren2 {
+		if st := r.Stat(); int(st.NumChildren) != n {
+			t.Fatalf("stat says %d children, %d are listed", st.NumChildren, n)
+		}
+	}
+	if r.Bad() || len(r.Rest()) > 0 {
+		t.Fatalf("%d bytes follow the listing", len(r.Rest()))
+	}
+	last := []byte(nil)
+	for {
+		name, ok := names.Next()
+		if !ok {
+			return n
+		}
+		if last != nil && bytes.Compare(name, last) <= 0 {
+			t.Fatalf("%q after %q", name, last)
+		}
+		last = name
+	}
+}
+
+func TestN7_SessionsExpire(t *testing.T) {
+	q := newFakeQuorum(t)
+	_, addr := startServer(t, q, func(c *Config) { c.TickMs = 100; c.MinSessionTimeoutMs = 100 })
+	watcher := openRaw(t, addr)
+	silent := dialRaw(t, addr)
+	silent.connect(wire.ConnectRequest{TimeoutMs: 600, Password: make([]byte, 16)})
+	silent.call(1, wire.OpCreate, createBody("/gone", "", 1))
+	start := time.Now()
+	lively := dialRaw(t, addr)
+	lively.connect(wire.ConnectRequest{TimeoutMs: 600, Password: make([]byte, 16)})
+	lively.call(1, wire.OpCreate, createBody("/stays", "", 1))
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(100 * time.Millisecond):
+				lively.add(-2, wire.OpPing, nil)
+				lively.send()
+				lively.reply()
+				watcher.add(-2, wire.OpPing, nil)
+			}
+		}
+	}()
+	watcher.call(1, wire.OpExists, watchBody("/gone", true))
+	p := watcher.reply()
+	if p.Xid != wire.XidEvent {
+		t.Errorf("reply %+v", p.ReplyHeader)
+	}
+	if took := time.Since(start); took < 600*time.Millisecond || took > 3*time.Second {
+		t.Errorf("N7: a session of 600 ms expired after %v", took)
+	}
+	close(stop)
+	<-done
+	silent.ended()
+	if p := watcher.call(2, wire.OpExists, watchBody("/stays", false)); p.Err != 0 {
+		t.Errorf("the ephemeral of a live session: %v", p.Err)
+	}
+}
+
+func TestSessionIDs(t *testing.T) {
+	var s sessionIDs
+	s.begin(200, 1_700_000_000_000)
+	a, b := s.next(), s.next()
+	if uint64(a)>>56 != 200 || b != a+1 {
+		t.Errorf("ids %x, %x", uint64(a), uint64(b))
+	}
+	s.last.Store(-1)
+	if id := s.next(); id == 0 || id == tree.SessionID(-1<<63) {
+		t.Errorf("id %x", uint64(id))
+	}
+}
+
+func TestFrameNeed(t *testing.T) {
+	b := binary.BigEndian.AppendUint32(nil, 1000)
+	if n := frameNeed(b[:3]); n != 4 {
+		t.Errorf("need %d bytes, want 4", n)
+	}
+	if n := frameNeed(b); n != 1004 {
+		t.Errorf("need %d bytes, want 1004", n)
+	}
+}

@@ -1,0 +1,98 @@
+package netloop
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"holt/tree"
+)
+
+// slowTracker is the obvious tracker: it remembers when each session was heard of last.
+type slowTracker struct {
+	nowMs int64
+	heard map[tree.SessionID][2]int64 // at, timeout
+}
+
+// TestN7_TrackerAgainstTwin: nothing expires early, and nothing later than a tick and a bit.
+func TestN7_TrackerAgainstTwin(t *testing.T) {
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		tickMs := []int{1, 10, 100, 3000}[r.IntN(4)]
+		fast, slow := newTracker(tickMs), slowTracker{heard: map[tree.SessionID][2]int64{}}
+		for range 3000 {
+			id := tree.SessionID(1 + r.IntN(50))
+			switch r.IntN(6) {
+			case 0:
+				timeout := int32(2*tickMs + r.IntN(18*tickMs))
+				fast.add(id, timeout)
+				slow.heard[id] = [2]int64{slow.nowMs, int64(timeout)}
+			case 1, 2:
+				fast.touch(id)
+				if h, ok := slow.heard[id]; ok {
+					h[0] = slow.nowMs
+					slow.heard[id] = h
+				}
+			case 3:
+				if r.IntN(4) == 0 {
+					fast.remove(id)
+					delete(slow.heard, id)
+				}
+			default:
+				ms := r.Int64N(int64(tickMs)) + 1
+				slow.nowMs += ms
+				for _, id := range fast.tick(ms) {
+					h, ok := slow.heard[id]
+					if !ok {
+						t.Fatalf("seed %d: session %d expired and is not open", seed, id)
+					}
+					if slow.nowMs <= h[0]+h[1] {
+						t.Fatalf("N7: seed %d: session %d expired at %d, %d ms after it was heard of, of %d", seed, id, slow.nowMs, slow.nowMs-h[0], h[1])
+					}
+					fast.remove(id)
+					delete(slow.heard, id)
+				}
+				for id, h := range slow.heard {
+					if late := slow.nowMs - h[0] - h[1]; late > int64(2*tickMs) {
+						t.Fatalf("seed %d: session %d is %d ms late", seed, id, late)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestTrackerRenewAndReset(t *testing.T) {
+	k := newTracker(100)
+	k.add(1, 300)
+	k.add(2, 300)
+	if got := k.tick(400); fmt.Sprint(got) != "[1 2]" {
+		t.Errorf("expired %v, want [1 2]", got)
+	}
+	k.touch(1) // too late
+	k.renew(2)
+	if got := k.tick(200); fmt.Sprint(got) != "[2]" {
+		t.Errorf("expired %v, want [2]", got)
+	}
+	k.reset()
+	if got := k.tick(300); len(got) != 0 {
+		t.Errorf("expired %v within a fresh timeout", got)
+	}
+	if got := k.tick(200); len(got) != 2 {
+		t.Errorf("expired %v, want both", got)
+	}
+}
+
+func BenchmarkTrackerTouch(b *testing.B) {
+	k := newTracker(2000)
+	for i := range 100_000 {
+		k.add(tree.SessionID(i), 30_000)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		k.touch(tree.SessionID(i % 100_000))
+		if i%100_000 == 0 {
+			k.tick(1000)
+		}
+	}
+}
