@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"holt/perf"
 )
 
 // acceptor takes connections from one listener on its own goroutine and hands them to the event loops. It survives
@@ -18,7 +16,6 @@ type acceptor struct {
 	listener *net.TCPListener
 	enroll   func(*net.TCPConn, *arrival) error
 	log      *slog.Logger
-	metrics  *perf.Metrics
 	perIP    int // negative: no limit
 	all      int
 	done     sync.WaitGroup
@@ -28,6 +25,7 @@ type acceptor struct {
 	counts map[string]int
 	total  int
 
+	rejected atomic.Int64
 	failures atomic.Int64 // of accept itself
 }
 
@@ -88,7 +86,7 @@ func (a *acceptor) admit(c *net.TCPConn, logged *time.Time) {
 	}
 	why := a.count(ip)
 	if why != "" {
-		a.metrics.ConnsRejected.Inc()
+		a.rejected.Add(1)
 		if time.Since(*logged) > rejectLogEvery {
 			*logged = time.Now()
 			a.log.Warn("refusing connections", "client", addr, "why", why)
@@ -97,7 +95,6 @@ func (a *acceptor) admit(c *net.TCPConn, logged *time.Time) {
 		_ = c.Close()
 		return
 	}
-	a.metrics.ConnsAccepted.Inc()
 	arrived := &arrival{addr: addr, ip: ip, release: func() { a.release(ip) }}
 	if err := a.enroll(c, arrived); err != nil {
 		a.release(ip)

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"time"
 
-	"holt/perf"
 	"holt/quorum"
 	"holt/tree"
 )
@@ -59,8 +59,7 @@ type Config struct {
 	ContainerMaxPerMinute    int // of them removed per minute; default 10000
 	ContainerNeverUsedMs     int // age at which a container that never had a child goes; 0: never
 
-	Metrics *perf.Metrics // for at least so many loops; default: fresh ones
-	NowNs   func() int64  // monotonic, the same clock as quorum.Config.NowNs; default perf.Now
+	NowNs func() int64 // monotonic, the same clock as quorum.Config.NowNs; default: the system's
 }
 
 // Quorum is what a Server needs of a *quorum.Quorum.
@@ -104,10 +103,8 @@ func (c *Config) setDefaults() error {
 		c.DigestID = tree.DigestID
 	}
 	if c.NowNs == nil {
-		c.NowNs = perf.Now
-	}
-	if c.Metrics == nil {
-		c.Metrics = perf.New(perf.Config{Loops: c.Loops})
+		start := time.Now()
+		c.NowNs = func() int64 { return int64(time.Since(start)) }
 	}
 	return c.validate()
 }

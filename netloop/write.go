@@ -2,7 +2,6 @@ package netloop
 
 import (
 	"holt/netloop/wire"
-	"holt/perf"
 	"holt/tree"
 )
 
@@ -127,7 +126,7 @@ func (l *loop) answer(c *conn, t *tree.Txn) {
 	p := c.queue.pop()
 	l.addOutstanding(-1)
 	if c.stage == stageConnecting {
-		l.connected(c, t, p.startNs)
+		l.connected(c, t)
 		return
 	}
 	if t.Code == tree.SessionMoved {
@@ -214,13 +213,7 @@ func (l *loop) reply(c *conn, xid wire.Xid, zxid int64, code tree.Code) {
 func (l *loop) answered(c *conn, op wire.Op, xid wire.Xid, zxid, startNs int64) {
 	took := l.nowNs - startNs
 	c.stats.answer(op, xid, zxid, l.nowNs, took)
-	l.perf.Sent(1, 0)
-	kind := perf.OpOf(int32(op))
-	if startNs == l.nowNs {
-		l.perf.Inline(kind)
-	} else if l.perf.Answered(kind, startNs, l.nowNs) {
-		l.cfg.Metrics.SlowOp(kind, int64(c.session), nil, startNs, l.nowNs)
-	}
+	l.counters.answer(op, took)
 }
 
 func appendStat(dst []byte, s tree.Stat) []byte {

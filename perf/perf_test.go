@@ -127,7 +127,7 @@ func TestStatsAndReset(t *testing.T) {
 	}
 }
 
-var sample = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_]+="[^"]*"(,[a-zA-Z_]+="[^"]*")*\})? (NaN|[-+0-9.e]+)$`)
+var sample = regexp.MustCompile(`^([a-zA-Z_:][a-zA-Z0-9_:]*)(\{[a-zA-Z_]+="[^"]*"(, ?[a-zA-Z_]+="[^"]*")*\})? (NaN|[-+0-9.e]+)$`)
 
 // TestDashboard wants every series that the community's dashboard (Grafana 10465) and alert rules read, and a text that parses.
 func TestDashboard(t *testing.T) {
