@@ -6,7 +6,6 @@ import (
 	"os/user"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 )
 
 type keyValue struct{ key, value string }
@@ -42,11 +41,7 @@ func memoryMax() uint64 {
 	if limit := debug.SetMemoryLimit(-1); limit < 1<<62 {
 		return uint64(limit)
 	}
-	var info syscall.Sysinfo_t
-	if err := syscall.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return uint64(info.Totalram) * uint64(info.Unit)
+	return machineMemory()
 }
 
 func osName() string {

@@ -90,15 +90,15 @@ type Connection struct {
 
 // Config is what conf and configuration show.
 type Config struct {
-	ClientPort, SecureClientPort               int // -1 = none
-	DataDir, DataLogDir                        string
-	TickMs, MaxClientConns                     int
-	MinSessionTimeoutMs, MaxSessionTimeoutMs   int
-	ListenBacklog                              int // -1 = the system's
-	ServerID                                   int64
-	Quorum                                     *QuorumConfig // nil if standalone
-	Text                                       string        // the configuration file as it was read
-	Properties                                 map[string]string
+	ClientPort, SecureClientPort             int // -1 = none
+	DataDir, DataLogDir                      string
+	TickMs, MaxClientConns                   int
+	MinSessionTimeoutMs, MaxSessionTimeoutMs int
+	ListenBacklog                            int // -1 = the system's
+	ServerID                                 int64
+	Quorum                                   *QuorumConfig // nil if standalone
+	Text                                     string        // the configuration file as it was read
+	Properties                               map[string]string
 }
 
 // QuorumConfig is what conf adds in an ensemble.

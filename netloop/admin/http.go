@@ -1,0 +1,117 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+	"time"
+)
+
+// Bounds of the admin address.
+const (
+	requestTimeout = 10 * time.Second // to send a request
+	answerMax      = 5 * time.Minute  // to take the answer; profiles take as long as they are asked to
+	headerBytesMax = 64 << 10
+)
+
+// Handler serves the AdminServer's commands, metrics, health and profiles:
+//
+//	/commands, /commands/<name>   as ZooKeeper's AdminServer
+//	/metrics                      Prometheus text format
+//	/healthz                      200 while the process answers
+//	/readyz                       200 while requests of clients are answered, else 503 and why not
+//	/debug/pprof/                 Go's profiles
+func Handler(s *Source) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /commands", func(w http.ResponseWriter, _ *http.Request) { writeLinks(w) })
+	mux.HandleFunc("/commands/", func(w http.ResponseWriter, r *http.Request) { serveCommand(w, r, s) })
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		s.Metrics.WritePrometheus(w)
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { serveReady(w, s) })
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+func writeLinks(w io.Writer) {
+	for _, c := range commands {
+		fmt.Fprintf(w, "<a href=\"/commands/%s\">%s</a>\n<br/>\n", c.names[0], c.names[0])
+	}
+}
+
+func serveCommand(w http.ResponseWriter, r *http.Request, s *Source) {
+	name := strings.TrimPrefix(r.URL.Path, "/commands/")
+	if name == "" {
+		writeLinks(w)
+		return
+	}
+	answer, status := runCommand(s, name, r.URL.Query())
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, answer.String())
+}
+
+func serveReady(w http.ResponseWriter, s *Source) {
+	switch {
+	case !s.State.Serving():
+		http.Error(w, "not serving: this member does not know of a quorum", http.StatusServiceUnavailable)
+	case s.Metrics.LogFull.Value() != 0:
+		fmt.Fprintln(w, "ok, for reads; writes are refused until the disk of the log has space again")
+	default:
+		fmt.Fprintln(w, "ok")
+	}
+}
+
+// Server is the admin address: Listen, then Close once.
+type Server struct {
+	http   http.Server
+	listen net.Listener
+	done   chan struct{}
+}
+
+// Listen opens addr and serves Handler on it.
+func Listen(addr string, s *Source) (*Server, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin: opening the admin address (is another server running?): %w", err)
+	}
+	a := &Server{
+		listen: ln,
+		done:   make(chan struct{}),
+		http: http.Server{
+			Handler: Handler(s), ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerMax,
+			MaxHeaderBytes: headerBytesMax,
+		},
+	}
+	go func() {
+		defer close(a.done)
+		if err := a.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.logger().Error("the admin address is gone; clients are still served", "addr", ln.Addr().String(), "error", err)
+		}
+	}()
+	return a, nil
+}
+
+// Addr is where it listens.
+func (a *Server) Addr() net.Addr { return a.listen.Addr() }
+
+// Close lets running requests end until ctx does and returns when the listener's goroutine has ended.
+func (a *Server) Close(ctx context.Context) error {
+	err := a.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, a.http.Close())
+	}
+	<-a.done
+	return err
+}
