@@ -47,14 +47,14 @@ func nodeCap(n int) int { return int(caps[n]) }
 type (
 	nodeSlots[A any] struct {
 		node
-		slots A
+		_ A
 	}
 	plainBytes[A any] struct {
-		words A
+		_ A
 	}
 	refBytes[A any] struct {
-		ref   unsafe.Pointer
-		bytes A
+		ref unsafe.Pointer
+		_   A
 	}
 	dirBytes[A any] struct {
 		ref      unsafe.Pointer

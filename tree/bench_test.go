@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // A benchmark's tree: /app/service-%05d/instance-%010d with 100 B of data, 100 services, made in random order in
@@ -162,18 +161,57 @@ func BenchmarkMemory(b *testing.B) {
 			}
 			b.StopTimer()
 			bytes, objects := heap()
-			start := time.Now()
+			cpu := cpuNs()
 			runtime.GC()
-			gc := time.Since(start)
+			gc := cpuNs() - cpu
 			b.ReportMetric(float64(bytes-bytesBefore)/float64(n), "B/znode")
 			b.ReportMetric(float64(objects-objectsBefore)/float64(n), "objects/znode")
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n)/float64(b.N), "ns/znode")
-			b.ReportMetric(float64(gc.Milliseconds()), "gc-ms")
+			b.ReportMetric(float64(gc)/1e6, "gc-cpu-ms")
 			b.ReportMetric(residentBytes("VmRSS")/1e6, "rss-MB")
 			b.ReportMetric(residentBytes("VmHWM")/1e6, "rss-peak-MB")
 			runtime.KeepAlive(t)
 		})
 	}
+}
+
+// BenchmarkMemoryEphemeral has every instance owned by one of 10 000 sessions: the cost of the sessions and of their lists
+// of paths is in it.
+func BenchmarkMemoryEphemeral(b *testing.B) {
+	n := benchZnodes()
+	before, objectsBefore := heap()
+	var s *State
+	for range b.N {
+		s = newEphemeralState(n)
+	}
+	bytes, objects := heap()
+	b.ReportMetric(float64(bytes-before)/float64(n), "B/znode")
+	b.ReportMetric(float64(objects-objectsBefore)/float64(n), "objects/znode")
+	runtime.KeepAlive(s)
+}
+
+func newEphemeralState(n int) *State {
+	s := New()
+	for i := range 10_000 {
+		s.putSession(Session{ID: SessionID(i + 1)})
+	}
+	t := &benchTree{nextName: namers[0].of}
+	s.add(s.w.root(), nil, []byte("/app"), &fields{name: []byte("app"), czxid: 1})
+	for i := range 100 {
+		s.add(s.w.lookup([]byte("/app")), []byte("/app"), t.parent(i), &fields{name: t.parent(i)[5:], czxid: 1})
+	}
+	for at, i := range rand.New(rand.NewPCG(1, 1)).Perm(n) {
+		path := t.pathOf(i)
+		parent, name, _ := cutPath(path)
+		f := fields{name: name, data: benchData, owner: int64(i%10_000 + 1)}
+		f.created(Zxid(at+2), 1_700_000_000_000)
+		s.add(s.w.lookup(parent), parent, path, &f)
+		if at%256 == 255 {
+			s.freeze()
+		}
+	}
+	s.freeze()
+	return s
 }
 
 func BenchmarkGet(b *testing.B) {
