@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"holt/perf"
 )
 
 // acceptor takes connections from one listener on its own goroutine and hands them to the event loops. It survives
@@ -16,6 +18,7 @@ type acceptor struct {
 	listener *net.TCPListener
 	enroll   func(*net.TCPConn, *arrival) error
 	log      *slog.Logger
+	metrics  *perf.Metrics
 	perIP    int // negative: no limit
 	all      int
 	done     sync.WaitGroup
@@ -25,7 +28,6 @@ type acceptor struct {
 	counts map[string]int
 	total  int
 
-	rejected atomic.Int64
 	failures atomic.Int64 // of accept itself
 }
 
@@ -86,7 +88,7 @@ func (a *acceptor) admit(c *net.TCPConn, logged *time.Time) {
 	}
 	why := a.count(ip)
 	if why != "" {
-		a.rejected.Add(1)
+		a.metrics.ConnsRejected.Inc()
 		if time.Since(*logged) > rejectLogEvery {
 			*logged = time.Now()
 			a.log.Warn("refusing connections", "client", addr, "why", why)
@@ -95,6 +97,7 @@ func (a *acceptor) admit(c *net.TCPConn, logged *time.Time) {
 		_ = c.Close()
 		return
 	}
+	a.metrics.ConnsAccepted.Inc()
 	arrived := &arrival{addr: addr, ip: ip, release: func() { a.release(ip) }}
 	if err := a.enroll(c, arrived); err != nil {
 		a.release(ip)

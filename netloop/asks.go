@@ -59,7 +59,7 @@ func (l *loop) dropSilent() {
 	n := 0
 	for n < len(l.silent) && l.silent[n].sinceNs <= limit {
 		if c := l.silent[n]; c.stage == stageFresh {
-			l.counters.silentClosed.Add(1)
+			l.cfg.Metrics.ConnsSilent.Inc()
 			l.drop(c, "no ConnectRequest in time")
 		}
 		n++

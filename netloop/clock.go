@@ -180,6 +180,7 @@ func (k *clock) expire(id tree.SessionID) {
 		k.tracker.remove(id)
 		return
 	}
+	k.cfg.Metrics.SessionsExpired.Inc()
 	k.log.Info("session expired", "session", sessionText(id), "timeout_ms", s.TimeoutMs)
 	b := tree.AppendExpire(nil, &tree.CommandHeader{}, &tree.Expire{ID: id, Owner: s.Owner})
 	if err := k.quorum.Propose(b); err != nil {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
-	"time"
 
+	"holt/perf"
 	"holt/quorum"
 	"holt/tree"
 )
@@ -59,7 +59,8 @@ type Config struct {
 	ContainerMaxPerMinute    int // of them removed per minute; default 10000
 	ContainerNeverUsedMs     int // age at which a container that never had a child goes; 0: never
 
-	NowNs func() int64 // monotonic, the same clock as quorum.Config.NowNs; default: the system's
+	Metrics *perf.Metrics // for at least so many loops; default: fresh ones
+	NowNs   func() int64  // monotonic, the same clock as quorum.Config.NowNs; default perf.Now
 }
 
 // Quorum is what a Server needs of a *quorum.Quorum.
@@ -103,8 +104,10 @@ func (c *Config) setDefaults() error {
 		c.DigestID = tree.DigestID
 	}
 	if c.NowNs == nil {
-		start := time.Now()
-		c.NowNs = func() int64 { return int64(time.Since(start)) }
+		c.NowNs = perf.Now
+	}
+	if c.Metrics == nil {
+		c.Metrics = perf.New(perf.Config{Loops: c.Loops})
 	}
 	return c.validate()
 }

@@ -35,7 +35,7 @@ func (l *loop) connect(c *conn, payload []byte) {
 	c.hasRO = q.HasReadOnly
 	c.timeoutMs = int32(min(max(int(q.TimeoutMs), l.cfg.MinSessionTimeoutMs), l.cfg.MaxSessionTimeoutMs))
 	if q.SessionID == 0 {
-		l.open(c)
+		l.openSession(c)
 		return
 	}
 	if copy(c.password[:], q.Password) != wire.PasswordBytes || len(q.Password) != wire.PasswordBytes {
@@ -48,8 +48,8 @@ func (l *loop) connect(c *conn, payload []byte) {
 		&tree.AttachSession{ID: tree.SessionID(q.SessionID), TimeoutMs: c.timeoutMs, Password: c.password})
 }
 
-// open asks for a new session.
-func (l *loop) open(c *conn) {
+// openSession asks for a new session.
+func (l *loop) openSession(c *conn) {
 	c.stage, c.stall = stageConnecting, c.stall|stallSession
 	if _, err := rand.Read(c.password[:]); err != nil {
 		panic(err) // never happens: crypto/rand.Read says so
@@ -60,9 +60,9 @@ func (l *loop) open(c *conn) {
 }
 
 // connected answers the ConnectRequest.
-func (l *loop) connected(c *conn, t *tree.Txn) {
+func (l *loop) connected(c *conn, t *tree.Txn, startNs int64) {
 	if t.Op == tree.OpOpenSession && t.Code == tree.NodeExists {
-		l.open(c) // the clock went back since these ids were used; the next one is as good
+		l.openSession(c) // the clock went back since these ids were used; the next one is as good
 		l.propose(c)
 		return
 	}
@@ -71,9 +71,13 @@ func (l *loop) connected(c *conn, t *tree.Txn) {
 		return
 	}
 	c.stage, c.session, c.timeoutMs = stageOpen, t.Session, t.TimeoutMs
+	if t.Op == tree.OpAttachSession {
+		l.cfg.Metrics.ConnsAttached.Inc()
+	}
 	l.connectReply(c, &wire.ConnectReply{
 		TimeoutMs: t.TimeoutMs, SessionID: int64(t.Session), Password: c.password[:], HasReadOnly: c.hasRO,
 	})
+	l.answered(c, wire.OpCreateSession, 0, int64(t.Zxid), startNs)
 	l.relieve(c, stallSession)
 }
 
@@ -89,7 +93,6 @@ func (l *loop) connectReply(c *conn, p *wire.ConnectReply) {
 	start := len(c.out)
 	c.out = p.Append(wire.BeginFrame(c.out))
 	wire.EndFrame(c.out, start)
-	c.stats.answer(wire.OpCreateSession, 0, int64(l.root.Zxid()), l.nowNs, 0)
 }
 
 // auth adds an identity. As in ZooKeeper it does not wait for earlier requests, so that later ones of the same segment
@@ -115,7 +118,7 @@ func (l *loop) auth(c *conn, h *wire.RequestHeader, body []byte) {
 		ok = true // every connection has its address already
 	}
 	if !ok {
-		l.counters.authFailed.Add(1)
+		l.cfg.Metrics.AuthFailures.Inc()
 		l.reply(c, h.Xid, 0, tree.AuthFailed)
 		l.drop(c, "authentication failed")
 		return

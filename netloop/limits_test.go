@@ -305,7 +305,7 @@ func TestN6_WatcherThatDoesNotRead(t *testing.T) {
 		for range 200 {
 			c.reply()
 		}
-		if s.loops[0].counters.slowClosed.Load() == 0 {
+		if s.cfg.Metrics.ConnsSlow.Value() == 0 {
 			return "the watcher was not closed"
 		}
 		return ""

@@ -47,7 +47,7 @@ func (l *loop) flushParts(c *conn) {
 	for len(c.parts) > 0 && !c.choked {
 		p := &c.parts[0]
 		if p.listing == nil {
-			l.counters.sentBytes.Add(int64(len(p.bytes)))
+			l.perf.Sent(0, len(p.bytes))
 			c.link.Write(p.bytes)
 			l.recycle(p.bytes)
 		} else if !l.slice(c, p.listing) {
@@ -90,7 +90,7 @@ func (l *loop) slice(c *conn, s *listing) bool {
 	if done && s.op == wire.OpGetChildren2 {
 		b = appendStat(b, s.node.Stat())
 	}
-	l.counters.sentBytes.Add(int64(len(b)))
+	l.perf.Sent(0, len(b))
 	c.link.Write(b)
 	l.recycle(b)
 	if done && c.stage != stageGone {

@@ -7,6 +7,7 @@ import (
 
 	"holt/netloop/watch"
 	"holt/netloop/wire"
+	"holt/perf"
 	"holt/quorum"
 	"holt/tree"
 )
@@ -38,13 +39,13 @@ type loop struct {
 	conns      []*conn // by slot
 	free       []uint32
 	generation uint64
-	count      int
 
 	watches *watch.Table
 	visit   func(slot uint32) // tells one connection of change; made once, so that firing does not allocate
 	change  *tree.Change
 	zxid    tree.Zxid
 	event   []byte // the change encoded, empty until somebody is told
+	told    int    // connections told of it
 
 	commands []byte // of the connection whose requests are being taken
 	refused  uint64 // first tag among commands
@@ -61,20 +62,21 @@ type loop struct {
 	touched   []*conn // heard of since the tracker asked
 	silent    []*conn // connected and without a session, in the order they came
 
-	buffers  [][]byte
-	acl      []byte // scratch: an ACL as commands carry it
-	inbound  int    // bytes in conn.in of all connections
-	stopping bool
+	buffers    [][]byte
+	acl        []byte // scratch: an ACL as commands carry it
+	unanswered int64  // writes and syncs that wait for the quorum
+	stopping   bool
 
 	asks asks // of other goroutines
 
-	waking     atomic.Bool // Wake was called and turn has not begun
-	hasWatches atomic.Bool // the loop wants commits that only change the tree
-	counters   counters
+	waking     atomic.Bool  // Wake was called and turn has not begun
+	hasWatches atomic.Bool  // the loop wants commits that only change the tree
+	open       atomic.Int64 // connections
+	perf       *perf.Loop
 }
 
 func newLoop(s *shared, index int) *loop {
-	l := &loop{shared: s, index: uint16(index)}
+	l := &loop{shared: s, index: uint16(index), perf: s.cfg.Metrics.Loop(index)}
 	l.watches = watch.New(watch.Config{Hash: tree.PathHash[string]})
 	l.visit = l.tell
 	return l
@@ -93,10 +95,19 @@ func (l *loop) wake() {
 // turn does what is due when no bytes have arrived.
 func (l *loop) turn() {
 	l.waking.Store(false)
-	l.nowNs = l.cfg.NowNs()
+	l.start()
+	if c := l.cursor.Next(); c != nil {
+		l.perf.Lag(l.nowNs - c.AtNs)
+	}
 	l.advance()
 	l.asked()
 	l.finish()
+}
+
+// start begins a turn.
+func (l *loop) start() {
+	l.nowNs = l.cfg.NowNs()
+	l.perf.Begin(l.nowNs)
 }
 
 // attach takes in a fresh connection.
@@ -117,9 +128,8 @@ func (l *loop) attach(k link, addr, ip string) *conn {
 	c.stats.reset()
 	c.addID(tree.ID{Scheme: "ip", ID: ip})
 	l.conns[slot] = c
-	l.count++
+	l.open.Add(1)
 	l.silent = append(l.silent, c)
-	l.counters.accepted.Add(1)
 	return c
 }
 
@@ -128,7 +138,8 @@ const slotBits = 24
 
 // receive is called with bytes that have arrived. b is not kept.
 func (l *loop) receive(c *conn, b []byte) {
-	l.nowNs = l.cfg.NowNs()
+	l.start()
+	l.perf.Received(0, len(b))
 	l.advance()
 	if c.live() {
 		l.take(c, b)
@@ -146,11 +157,10 @@ func (l *loop) forget(c *conn) {
 	l.watches.RemoveConn(c.slot)
 	l.conns[c.slot] = nil
 	l.free = append(l.free, c.slot)
-	l.count--
+	l.open.Add(-1)
 	l.addOutstanding(-c.queue.clear())
 	l.setIn(c, nil, 0)
 	c.out, c.parts = nil, nil
-	l.counters.closed.Add(1)
 }
 
 // find returns the connection that an Origin names, or nil if it has gone or lives elsewhere.
@@ -236,6 +246,11 @@ func (l *loop) finish() {
 	if len(l.resumed) > 0 || len(l.dirty) > 0 {
 		l.host.Again()
 	}
+	g := &l.perf.Gauges
+	g.Conns, g.Outstanding, g.Watches, g.RecursiveWatches = l.open.Load(), l.unanswered, l.watches.Count(), l.watches.Counts().Recursive
+	if now := l.cfg.NowNs(); l.perf.End(now) {
+		l.cfg.Metrics.SlowTurn(int(l.index), l.nowNs, now)
+	}
 }
 
 // flushDirty writes to connections with output, as many as a turn may.
@@ -264,7 +279,7 @@ func (l *loop) flush(c *conn) {
 	if len(c.parts) == 0 && len(c.out) > 0 && !c.choked {
 		out := c.out
 		c.out = nil
-		l.counters.sentBytes.Add(int64(len(out)))
+		l.perf.Sent(0, len(out))
 		c.link.Write(out)
 		l.recycle(out)
 	}
@@ -285,7 +300,7 @@ func (l *loop) restrain(c *conn) {
 		return
 	}
 	if unsent+len(c.out) > l.cfg.OutboundBytesMax {
-		l.counters.slowClosed.Add(1)
+		l.cfg.Metrics.ConnsSlow.Inc()
 		l.log.Warn("closing connection that does not read", "client", c.addr, "session", sessionText(c.session), "unsent", unsent+len(c.out))
 		c.stage = stageClosing
 		c.link.Close()
@@ -353,6 +368,7 @@ func (l *loop) walk(c *quorum.Commit) {
 	}
 	l.root = c.Root
 	if mine {
+		l.cfg.Metrics.StageDeliver.Observe(l.nowNs - c.AtNs)
 		for _, s := range c.Synced {
 			l.synced(s)
 		}
@@ -392,8 +408,11 @@ func (l *loop) txn(t *tree.Txn, changes []tree.Change) {
 func (l *loop) fire(zxid tree.Zxid, changes []tree.Change) {
 	l.zxid = zxid
 	for i := range changes {
-		l.change, l.event = &changes[i], l.event[:0]
+		l.change, l.event, l.told = &changes[i], l.event[:0], 0
 		l.watches.Fire(watch.Kind(l.change.Kind), l.change.Path, l.change.Hash, l.visit)
+		if l.told > 0 {
+			l.perf.Fired(int(l.change.Kind), l.told)
+		}
 	}
 	l.change = nil
 }
@@ -401,7 +420,11 @@ func (l *loop) fire(zxid tree.Zxid, changes []tree.Change) {
 // tell appends the event of l.change to one connection's output, if it may read the znode (CVE-2024-23944).
 func (l *loop) tell(slot uint32) {
 	c := l.conns[slot]
-	if !c.live() || !l.allowed(c, l.change.ACL, tree.PermRead) {
+	if !c.live() {
+		return
+	}
+	if !l.allowed(c, l.change.ACL, tree.PermRead) {
+		l.cfg.Metrics.EventsDenied.Inc()
 		return
 	}
 	if len(l.event) == 0 {
@@ -410,7 +433,8 @@ func (l *loop) tell(slot uint32) {
 	l.output(c)
 	c.out = append(c.out, l.event...)
 	c.stats.sent++
-	l.counters.events++
+	l.perf.Sent(1, 0)
+	l.told++
 }
 
 // allowed says whether the connection has one of the permissions.
@@ -514,6 +538,7 @@ func (l *loop) relieve(c *conn, s stall) {
 
 func (l *loop) addOutstanding(n int) {
 	if n != 0 {
+		l.unanswered += int64(n)
 		l.outstanding.Add(int64(n))
 	}
 }

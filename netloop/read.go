@@ -293,7 +293,7 @@ func (l *loop) appendChildrenOf(c *conn, root *tree.Root, path []byte, watched b
 
 // oversize counts replies that a client with the same jute.maxbuffer refuses, and logs the first.
 func (l *loop) oversize(c *conn, op wire.Op, bytes int) {
-	l.counters.oversized.Add(1)
+	l.cfg.Metrics.LargeReplies.Inc()
 	if l.oversized.CompareAndSwap(false, true) {
 		l.log.Warn("a reply exceeds jute.maxbuffer; clients that keep the default drop the connection (raise jute.maxbuffer at the clients, or split the directory); further ones are only counted",
 			"client", c.addr, "session", sessionText(c.session), "op", op.String(), "bytes", bytes, "max", l.cfg.FrameBytesMax)

@@ -54,7 +54,7 @@ func (l *loop) resume(c *conn) {
 // keepIn copies bytes behind the unread ones.
 func (l *loop) keepIn(c *conn, b []byte) {
 	if l.inboundAll.Load()+int64(len(b)) > int64(l.cfg.InboundBytesMax) {
-		l.counters.inboundClosed.Add(1)
+		l.cfg.Metrics.LargeRequests.Inc()
 		l.drop(c, "too many bytes of incomplete requests in all")
 		return
 	}
@@ -180,6 +180,7 @@ func (l *loop) crowded(c *conn) bool {
 // touch notes that the connection was heard of, for the session's clock.
 func (l *loop) touch(c *conn) {
 	c.stats.received++
+	l.perf.Received(1, 0)
 	if !c.touched {
 		c.touched = true
 		l.touched = append(l.touched, c)
@@ -209,7 +210,6 @@ func (l *loop) propose(c *conn) {
 		l.busy = true
 		l.held, l.commands = l.commands, l.held[:0]
 		l.heldBy, l.heldTag = c, l.refused
-		l.counters.busy.Add(1)
 		return
 	}
 	l.commands = l.commands[:0]
@@ -241,7 +241,6 @@ func (l *loop) retry() {
 
 // refuse answers the writes from tag on with an error: nobody leads, or the log is full.
 func (l *loop) refuse(c *conn, tag uint64, err error) {
-	l.counters.refused.Add(1)
 	if l.refusedAt.Swap(l.nowNs/1e9) != l.nowNs/1e9 {
 		l.log.Warn("refusing writes; reads go on (is the disk full, is a quorum of members up?)", "err", err)
 	}

@@ -51,7 +51,7 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 	q.OnPublished(s.published)
 	s.clock.start()
 	conns, files := connsMax(s.cfg.MaxConns)
-	s.acceptor = &acceptor{listener: ln.(*net.TCPListener), enroll: s.reactor.enroll, log: s.log, perIP: s.cfg.MaxClientConns, all: conns}
+	s.acceptor = &acceptor{listener: ln.(*net.TCPListener), enroll: s.reactor.enroll, log: s.log, metrics: s.cfg.Metrics, perIP: s.cfg.MaxClientConns, all: conns}
 	s.acceptor.start()
 	s.started = true
 	s.log.Info("serving clients", "addr", ln.Addr().String(), "loops", len(s.loops), "connections_max", conns, "files_max", files)
@@ -108,7 +108,7 @@ func (s *Server) Stop(ctx context.Context) error {
 func (s *Server) connections() int64 {
 	var n int64
 	for _, l := range s.loops {
-		n += l.counters.accepted.Load() - l.counters.closed.Load()
+		n += l.open.Load()
 	}
 	return n
 }

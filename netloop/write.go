@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"holt/netloop/wire"
+	"holt/perf"
 	"holt/tree"
 )
 
@@ -126,7 +127,7 @@ func (l *loop) answer(c *conn, t *tree.Txn) {
 	p := c.queue.pop()
 	l.addOutstanding(-1)
 	if c.stage == stageConnecting {
-		l.connected(c, t)
+		l.connected(c, t, p.startNs)
 		return
 	}
 	if t.Code == tree.SessionMoved {
@@ -213,7 +214,13 @@ func (l *loop) reply(c *conn, xid wire.Xid, zxid int64, code tree.Code) {
 func (l *loop) answered(c *conn, op wire.Op, xid wire.Xid, zxid, startNs int64) {
 	took := l.nowNs - startNs
 	c.stats.answer(op, xid, zxid, l.nowNs, took)
-	l.counters.answer(op, took)
+	l.perf.Sent(1, 0)
+	kind := perf.OpOf(int32(op))
+	if startNs == l.nowNs {
+		l.perf.Inline(kind)
+	} else if l.perf.Answered(kind, startNs, l.nowNs) {
+		l.cfg.Metrics.SlowOp(kind, int64(c.session), nil, startNs, l.nowNs)
+	}
 }
 
 func appendStat(dst []byte, s tree.Stat) []byte {

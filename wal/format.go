@@ -123,10 +123,13 @@ func makeSeed(id, salt uint64) seed {
 	return seed(crc32.Checksum(b[:], castagnoli))
 }
 
+// at continues the checksum over the eight bytes of the offset, by hand: a slice handed to crc32 would escape.
 func (s seed) at(off int64) uint32 {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], uint64(off))
-	return crc32.Update(uint32(s), castagnoli, b[:])
+	crc := ^uint32(s)
+	for i := range 8 {
+		crc = castagnoli[byte(crc)^byte(off>>(8*i))] ^ crc>>8
+	}
+	return ^crc
 }
 
 // sealFrame completes a frame in place: b holds frameHeadBytes of room and then the records. It returns b padded.

@@ -40,7 +40,9 @@ type segment struct {
 	id   uint64
 	file vfs.File
 	seed seed
-	size int64 // bytes the file has; writing past it makes it grow
+	size int64 // of the file
+
+	capacity int64 // size when it was opened: past it the next segment is due
 }
 
 // openSegment opens a segment file and checks its header.
@@ -82,7 +84,7 @@ func checkHeader(f vfs.File, path string, id uint64, size int64) (*segment, erro
 	if size < h.size {
 		return nil, &CorruptError{File: path, Offset: size, Reason: fmt.Sprintf("the file has %d bytes, but was made with %d", size, h.size)}
 	}
-	return &segment{id: id, file: f, seed: makeSeed(id, h.salt), size: size}, nil
+	return &segment{id: id, file: f, seed: makeSeed(id, h.salt), size: size, capacity: size}, nil
 }
 
 func fileSize(fs vfs.FS, path string) (int64, error) {

@@ -112,19 +112,18 @@ func (l *Log) admit(r *request) error {
 	return nil
 }
 
-// room makes sure that the open segment takes records of size bytes, or changes to the next one. control records may
-// use the reserve.
+// room makes sure that the open segment takes records of size bytes, or changes to the next one. A control record may use
+// the reserve, which the file has even where it grew: a log without space can still be cut.
 func (l *Log) room(size int, control bool) error {
 	need := frameSize(int64(size))
 	if need > frameDataMax/2 {
 		panic(fmt.Sprintf("W4: a request of %d bytes is more than a frame holds", size))
 	}
-	if control {
-		need += frameSize(sealBytes)
-	} else {
-		need += controlReserve
+	if control && l.off+need+frameSize(sealBytes) <= l.open.size {
+		return nil
 	}
-	for l.off+need > l.open.size {
+	need += controlReserve
+	for l.off+need > l.open.capacity {
 		if l.off == headerBytes {
 			return nil // more than a whole segment: this one grows
 		}
@@ -140,7 +139,7 @@ func (l *Log) room(size int, control bool) error {
 			}
 		case l.nextErr != nil:
 			return l.nextErr
-		case l.off+need <= growthFactor*max(l.open.size, l.cfg.SegmentBytes):
+		case l.off+need <= growthFactor*max(l.open.capacity, l.cfg.SegmentBytes):
 			return nil // the next segment is on its way: grow rather than wait
 		default:
 			l.keeper.hurry.Store(true)
@@ -156,7 +155,7 @@ func (l *Log) room(size int, control bool) error {
 func (l *Log) rotate() error {
 	l.buf = append(l.buf[:0], make([]byte, frameHeadBytes)...)
 	l.buf = appendControlRecord(l.buf, kindSeal, l.next.id)
-	if err := l.writeFrame(true, 0); err != nil {
+	if err := l.writeFrame(true, 0, 0); err != nil {
 		return err
 	}
 	sealed := sealedSegment{l.open.id, l.off}
@@ -180,11 +179,12 @@ func (l *Log) write(reqs []request) error {
 		l.buf = appendControlRecord(l.buf, kindState, x.oldest(l.open.id), x.cut, x.cutTerm, x.last, x.lastTerm)
 		l.buf = appendHardStateRecord(l.buf, l.hard)
 	}
-	records := 0
+	records, reserve := 0, controlReserve
 	for i := range reqs {
 		r := &reqs[i]
 		if r.kind != 0 {
 			l.appendCut(r)
+			reserve = 0
 		}
 		for k := range r.Entries {
 			l.buf = appendEntryRecord(l.buf, &r.Entries[k])
@@ -195,7 +195,7 @@ func (l *Log) write(reqs []request) error {
 		}
 		records += len(r.Entries)
 	}
-	err := l.writeFrame(!l.cfg.NoSync, records)
+	err := l.writeFrame(!l.cfg.NoSync, records, reserve)
 	if cap(l.buf) > bufferBytesRetained {
 		l.buf = nil
 	}
@@ -216,15 +216,19 @@ func (l *Log) appendCut(r *request) {
 	l.buf = appendControlRecord(l.buf, r.kind, after.oldest(l.open.id), r.index, r.term)
 }
 
-// writeFrame completes the frame in l.buf and writes it at l.off. An error that wraps ErrFull left no frame there; after
-// any other the log is dead.
-func (l *Log) writeFrame(sync bool, records int) error {
+// writeFrame completes the frame in l.buf and writes it at l.off, so that the file has reserve bytes behind it. An error
+// for want of space left no frame there; after any other the log is dead.
+func (l *Log) writeFrame(sync bool, records, reserve int) error {
 	l.seq++
 	flags := uint32(0)
 	if !sync {
 		flags = flagUnsynced
 	}
 	l.buf = sealFrame(l.buf, l.open.seed, l.off, l.seq, flags)
+	end := l.off + int64(len(l.buf))
+	if short := end + int64(reserve) - l.open.size; short > 0 {
+		l.buf = append(l.buf, make([]byte, min(short, int64(reserve)))...)
+	}
 	start := time.Now()
 	if n, err := l.open.file.WriteAt(l.buf, l.off); err != nil {
 		err = fmt.Errorf("writing log segment %d in %s at offset %d: %w", l.open.id, l.cfg.Dir, l.off, err)
@@ -245,7 +249,8 @@ func (l *Log) writeFrame(sync bool, records int) error {
 			WriteNs: written.Sub(start).Nanoseconds(), SyncNs: time.Since(written).Nanoseconds(),
 		})
 	}
-	l.off += int64(len(l.buf))
+	l.open.size = max(l.open.size, l.off+int64(len(l.buf)))
+	l.off = end
 	return nil
 }
 

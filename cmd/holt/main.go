@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Exit codes of every subcommand.
+// Exit codes of every subcommand, beside the shell's own (package shell).
 const (
 	exitOK    = 0
 	exitError = 1
@@ -38,6 +38,7 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"server", "[zoo.cfg] [flags]", "serve ZooKeeper clients", serverCommand},
+		{"shell", "[-server host:port] [command]", "zkCli's commands, in a prompt or one at a time", shellCommand},
 		{"version", "", "print the version", versionCommand},
 		{"help", "[command]", "print this, or the help of a command", helpCommand},
 	}
@@ -88,7 +89,8 @@ func printUsage(w io.Writer) {
 	for _, c := range subcommands() {
 		fmt.Fprintf(w, "  %-38s %s\n", c.name+" "+c.args, c.summary)
 	}
-	fmt.Fprint(w, "\n  holt server                            serve on 127.0.0.1:2181 from ./data\n")
+	fmt.Fprint(w, "\n  holt server                            serve on 127.0.0.1:2181 from ./data\n"+
+		"  holt shell ls /                        ask it something\n")
 }
 
 func helpCommand(args []string, std stdio) int {
