@@ -94,11 +94,11 @@ func printUsage(w io.Writer) {
 }
 
 func helpCommand(args []string, std stdio) int {
-	if len(args) == 0 {
+	if len(args) == 0 || isHelp(args[0]) {
 		printUsage(std.out)
 		return exitOK
 	}
-	return dispatch([]string{args[0], "--help"}, std)
+	return dispatch([]string{args[0], "--help"}, std) // no command but help itself calls help
 }
 
 func versionCommand(args []string, std stdio) int {
