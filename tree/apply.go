@@ -25,6 +25,7 @@ func (s *State) Apply(b Batch) (Applied, error) {
 	s.out = Applied{Txns: make([]Txn, 0, n), Changes: make([]Change, 0, 2*n)}
 	for i := 0; len(commands) > 0; i++ {
 		if commands, err = s.command(commands); err != nil {
+			s.forgetLog()
 			s.restore(before)
 			s.out = Applied{}
 			return Applied{}, fmt.Errorf("apply after zxid %#x: command %d: %w", int64(before.zxid), i, err)
@@ -58,22 +59,22 @@ func (s *State) command(commands []byte) (rest []byte, err error) {
 	}
 	h := &s.head
 	s.idsRead = false
-	t := Txn{
-		Zxid: s.cur.zxid, Op: h.Op, Session: h.Session, Origin: h.Origin, Tag: h.Tag,
-		Local: h.Origin.Process == s.local && s.local != 0, ChangesFrom: uint32(len(s.out.Changes)),
-	}
+	s.out.Txns = append(s.out.Txns, Txn{})
+	t := &s.out.Txns[len(s.out.Txns)-1]
+	t.Zxid, t.Op, t.Session, t.Origin, t.Tag = s.cur.zxid, h.Op, h.Session, h.Origin, h.Tag
+	t.Local = h.Origin.Process == s.local && s.local != 0
+	t.ChangesFrom = uint32(len(s.out.Changes))
 	if h.Flags&KeepBefore != 0 {
 		t.Before = s.freeze()
 	}
 	if consumes(h.Op) {
-		s.take(&t)
+		s.take(t)
 	}
-	t.Code, err = s.dispatch(&t, body)
+	t.Code, err = s.dispatch(t, body)
 	if err != nil {
 		return nil, fmt.Errorf("op %d: %w", h.Op, err)
 	}
 	t.ChangesTo = uint32(len(s.out.Changes))
-	s.out.Txns = append(s.out.Txns, t)
 	return rest, nil
 }
 

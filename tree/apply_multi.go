@@ -8,15 +8,14 @@ import (
 // multi runs its operations under one zxid, all or none. sessionCode is the
 // outcome of the session check and fails the whole.
 //
-// Going back costs what a batch costs: the state is frozen before the first
-// operation that changes something and restored if a later one fails. A
-// multi whose only change is its last operation, such as checks and one write,
-// has nothing to take back.
+// Changes are logged for a rollback, except those of the last operation, which
+// like every operation changes nothing when it fails.
 func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
-	ops, err := parseMulti(body)
+	ops, err := parseMulti(s.ops[:0], body)
 	if err != nil {
 		return OK, err
 	}
+	s.keepOps(ops)
 	if sessionCode != OK {
 		t.Multi = failedResults(len(ops), 0, sessionCode)
 		return sessionCode, nil
@@ -31,18 +30,17 @@ func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
 		t.Multi = make([]MultiResult, 0, len(ops))
 	}
 	changes := len(s.out.Changes)
-	var before *Root
 	for i := range ops {
-		if before == nil && ops[i].op != OpCheck && i < len(ops)-1 {
-			before = s.freeze()
-		}
+		s.logging = i < len(ops)-1
 		r := MultiResult{Op: ops[i].op}
 		code, err := s.operation(&r, ops[i].body, OK, true)
 		if err != nil {
 			return OK, fmt.Errorf("operation %d, op %d: %w", i, r.Op, err)
 		}
 		if code != OK {
-			s.undo(before, changes)
+			s.rollback()
+			clear(s.out.Changes[changes:])
+			s.out.Changes = s.out.Changes[:changes]
 			t.Multi = failedResults(len(ops), i, code)
 			return OK, nil
 		}
@@ -50,19 +48,14 @@ func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
 			t.Multi = append(t.Multi, r.shown())
 		}
 	}
+	s.forgetLog()
 	return OK, nil
 }
 
-// undo takes back what a multi did since before; nil: nothing.
-func (s *State) undo(before *Root, changes int) {
-	clear(s.out.Changes[changes:])
-	s.out.Changes = s.out.Changes[:changes]
-	if before != nil {
-		zxid := s.cur.zxid
-		s.restore(before)
-		if s.cur.zxid != zxid {
-			s.same, s.cur.zxid = false, zxid
-		}
+// keepOps keeps the memory of a short multi's operations for the next one.
+func (s *State) keepOps(ops []multiOp) {
+	if cap(ops) <= undoLogMax {
+		s.ops = ops
 	}
 }
 
@@ -126,9 +119,8 @@ func asDecoded(op Op, flags int32) Op {
 }
 
 // parseMulti splits a multi and checks the shape of every operation, so that
-// what cannot be run fails before anything has been.
-func parseMulti(b []byte) ([]multiOp, error) {
-	var ops []multiOp
+// what cannot be run fails before anything has been. It appends to ops.
+func parseMulti(ops []multiOp, b []byte) ([]multiOp, error) {
 	for len(b) > 0 {
 		if len(b) < frameBytes+2 {
 			return nil, fmt.Errorf("operation %d in %d bytes: %w", len(ops), len(b), ErrMalformed)

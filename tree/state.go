@@ -20,6 +20,9 @@ type State struct {
 	head    CommandHeader
 	ids     []ID // of the caller, if idsRead
 	idsRead bool
+	logging bool      // changes go to log
+	log     []undo    // of the multi at work
+	ops     []multiOp // of the multi at work; short ones share the memory
 	out     Applied
 }
 
@@ -82,6 +85,9 @@ func (s *State) restore(r *Root) {
 func (s *State) add(p *znode, parent, path []byte, f *fields) *znode {
 	s.same = false
 	ps, creates := pathSum(parent), p.creates()
+	if s.logging {
+		s.log = append(s.log, undo{undoAdd, path, parent, nil, p.pzxid(), creates})
+	}
 	s.cur.sum -= dirSum(ps, p.pzxid(), creates)
 	z := s.w.create(parent, f)
 	s.cur.sum += dirSum(ps, f.czxid, creates+1) + znodeSum(path, z)
@@ -104,6 +110,9 @@ func (s *State) add(p *znode, parent, path []byte, f *fields) *znode {
 func (s *State) drop(p *znode, parent, path []byte, z *znode, zxid Zxid) {
 	s.same = false
 	ps, name := pathSum(parent), z.name()
+	if s.logging {
+		s.log = append(s.log, undo{undoDrop, path, parent, z, p.pzxid(), p.creates()})
+	}
 	s.cur.sum -= dirSum(ps, p.pzxid(), p.creates()) + znodeSum(path, z)
 	s.cur.sum += dirSum(ps, zxid, p.creates())
 	s.cur.pathBytes -= int64(len(path))
@@ -123,6 +132,9 @@ func (s *State) drop(p *znode, parent, path []byte, z *znode, zxid Zxid) {
 // replace puts f in the place of z at path: new data, ACL or stat.
 func (s *State) replace(path []byte, z *znode, f *fields) *znode {
 	s.same = false
+	if s.logging {
+		s.log = append(s.log, undo{kind: undoReplace, path: path, old: z})
+	}
 	s.cur.sum -= znodeSum(path, z)
 	n := s.w.replace(path, f)
 	s.cur.sum += znodeSum(path, n)

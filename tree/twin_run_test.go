@@ -249,7 +249,7 @@ func (r *caller) call() call {
 		c = r.operation(false)
 	case k < 82:
 		c = call{op: OpMulti}
-		for range r.IntN(4) {
+		for range r.IntN(7) {
 			c.ops = append(c.ops, r.operation(true))
 		}
 	case k < 86:
