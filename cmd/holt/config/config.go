@@ -4,6 +4,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"holt/netloop/admin"
 )
 
 // Config is all that a server can be told. The zero value is not useful: start from Default.
@@ -35,10 +37,9 @@ type Data struct {
 
 // Client is the address that ZooKeeper clients speak to.
 type Client struct {
-	Host    string // "" = all interfaces
-	Port    int    // 0 = any free port (flags only)
-	Backlog int    // clientPortListenBacklog; -1 = what the system gives
-	Loops   int    // event loops; 0 = one per core
+	Host  string // "" = all interfaces
+	Port  int    // 0 = any free port (flags only)
+	Loops int    // event loops; 0 = one per core
 
 	hostGiven bool
 }
@@ -71,9 +72,11 @@ type Tree struct {
 	EnforceQuota        bool
 	TTLNodes            bool // extendedTypesEnabled; on by default in Holt
 	ReconfigEnabled     bool
-	ContainerCheckMs    int // znode.container.checkIntervalMs
-	ContainersPerMinute int // znode.container.maxPerMinute
-	ContainerUnusedMs   int // znode.container.maxNeverUsedIntervalMs; 0 = an unused container stays
+	SASLScheme          bool // authProvider.N names a SASL provider: ACLs may name the scheme
+	X509Scheme          bool // the same for x509
+	ContainerCheckMs    int  // znode.container.checkIntervalMs
+	ContainersPerMinute int  // znode.container.maxPerMinute
+	ContainerUnusedMs   int  // znode.container.maxNeverUsedIntervalMs; 0 = an unused container stays
 }
 
 // Auth says who may do what.
@@ -87,12 +90,8 @@ type Admin struct {
 	Enabled          bool
 	Host             string // loopback by default
 	Port             int
-	CommandPath      string   // admin.commandURL
-	SnapshotEnabled  bool     // admin.snapshot.enabled
-	RestoreEnabled   bool     // admin.restore.enabled
-	RateLimitMs      int      // admin.rateLimiterIntervalInMS: one snapshot or restore in that time
-	FourLetterWords  []string // 4lw.commands.whitelist; "*" = all
-	MetricsEnabled   bool     // metricsProvider.*: /metrics on an address of its own as well
+	FourLetterWords  string // 4lw.commands.whitelist as it was written, for admin.ParseWhitelist
+	MetricsEnabled   bool   // metricsProvider.*: /metrics on an address of its own as well
 	MetricsHost      string
 	MetricsPort      int
 	metricsPortGiven bool
@@ -139,7 +138,7 @@ func Default() *Config {
 		ID:   1,
 		Data: Data{Dir: "./data", AutoCreate: true},
 		Client: Client{
-			Host: "127.0.0.1", Port: 2181, Backlog: -1,
+			Host: "127.0.0.1", Port: 2181,
 		},
 		Sessions: Sessions{TickMs: 3000, TimeoutMsMin: -1, TimeoutMsMax: -1, SilentMs: 10_000},
 		Limits: Limits{
@@ -153,10 +152,8 @@ func Default() *Config {
 		Tree: Tree{TTLNodes: true, ContainerCheckMs: 60_000, ContainersPerMinute: 10_000},
 		Auth: Auth{DigestEnabled: true},
 		Admin: Admin{
-			Enabled: true, Host: "127.0.0.1", Port: 8080, CommandPath: "/commands",
-			SnapshotEnabled: true, RestoreEnabled: true, RateLimitMs: 300_000,
-			FourLetterWords: []string{"srvr", "ruok", "mntr", "isro"},
-			MetricsPort:     7000,
+			Enabled: true, Host: "127.0.0.1", Port: 8080,
+			FourLetterWords: admin.DefaultWhitelist, MetricsPort: 7000,
 		},
 		WAL:        WAL{Sync: true, SegmentBytes: 64 << 20, SlowSync: time.Second},
 		Checkpoint: Checkpoint{LogBytes: 128 << 20},

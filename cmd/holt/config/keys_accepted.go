@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Why a key changes nothing. Several keys share a reason.
 const (
 	noTLS      = "TLS is not served yet. Remove the key, or set it to none, and put a TLS proxy in front"
@@ -30,8 +32,7 @@ var acceptedKeys = []Key{
 	accepted("enforce.auth.schemes", "counts with enforce.auth.enabled only", anyText),
 	refused("DigestAuthenticationProvider.digestAlg", "Holt stores digest ids as SHA1, as ZooKeeper does by default. "+
 		"Ids made with another algorithm would not match", "SHA1", "SHA-1"),
-	noted("authProvider.*", "classes of the JVM cannot be loaded; world, auth, digest and ip are built in, "+
-		"and ACLs of other schemes admit nobody", anyText, "org.apache.zookeeper.server.auth.DigestAuthenticationProvider"),
+	authProvider,
 	noted("ensembleAuthName", "the ensemble scheme is not checked", anyText, ""),
 	accepted("allowSaslFailedClients", "SASL is answered as by a ZooKeeper without JAAS configuration", anyBool),
 	accepted("superUser*", "belongs to SASL, which is not served yet; DigestAuthenticationProvider.superDigest works", anyText),
@@ -133,6 +134,11 @@ var acceptedKeys = []Key{
 	accepted("bitHashCacheSize", watchTable, anyNumber),
 
 	// Operators.
+	accepted("clientPortListenBacklog", "the system's own limit is used", atLeast(-1)),
+	noted("admin.commandURL", "the commands are under /commands", anyText, "/commands"),
+	accepted("admin.snapshot.enabled", "there is no snapshot over HTTP", anyBool),
+	accepted("admin.restore.enabled", "there is no restore over HTTP", anyBool),
+	accepted("admin.rateLimiterIntervalInMS", "there is no snapshot or restore over HTTP", anyNumber),
 	accepted("admin.idleTimeout", "idle connections are closed after two minutes", anyNumber),
 	accepted("admin.httpVersion", "HTTP 1.0 and 1.1 are both answered", anyNumber),
 	accepted("admin.portUnification", noSecure, anyBool),
@@ -152,3 +158,21 @@ var acceptedKeys = []Key{
 
 // Keys are all that Holt knows, the used ones first.
 var Keys = append(append([]Key{}, usedKeys...), acceptedKeys...)
+
+// authProvider lets ACLs name the scheme of a provider that ZooKeeper would load. Nobody can present such an identity yet.
+var authProvider = Key{
+	Name: "authProvider.*", Kind: Noted,
+	Doc: "classes of the JVM cannot be loaded. world, auth, digest and ip are built in; ACLs may name sasl and x509 if their " +
+		"providers stand here, and admit nobody by them yet",
+	set: func(c *Config, value string) error {
+		switch class := value[strings.LastIndex(value, ".")+1:]; {
+		case class == "DigestAuthenticationProvider" || class == "IPAuthenticationProvider":
+			return nil
+		case class == "SASLAuthenticationProvider":
+			c.Tree.SASLScheme = true
+		case strings.HasPrefix(class, "X509"):
+			c.Tree.X509Scheme = true
+		}
+		return noteError("nobody can be admitted by its scheme: Holt has world, auth, digest and ip")
+	},
+}

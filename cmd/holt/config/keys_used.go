@@ -31,8 +31,6 @@ var usedKeys = []Key{
 
 	// Clients.
 	clientAddr, clientPort, clientPortAddress,
-	number("clientPortListenBacklog", "Connections that may wait to be accepted; -1 leaves it to the system.", -1, math.MaxInt32,
-		func(c *Config) *int { return &c.Client.Backlog }),
 	number("holt.loops", "Event loops that serve clients; 0 chooses by the number of cores.", 0, 1024,
 		func(c *Config) *int { return &c.Client.Loops }),
 
@@ -68,7 +66,7 @@ var usedKeys = []Key{
 		func(c *Config) *bool { return &c.Tree.EnforceQuota }),
 	boolean("skipACL", "Let everybody do everything, whatever the ACLs say.",
 		func(c *Config) *bool { return &c.Tree.SkipACL }),
-	boolean("reconfigEnabled", "Whether `reconfig` is answered at all; on one server it answers Unimplemented either way.",
+	boolean("reconfigEnabled", "Whether `reconfig` is refused as disabled or, on one server, as unimplemented.",
 		func(c *Config) *bool { return &c.Tree.ReconfigEnabled }).env("ZOO_RECONFIG_ENABLED"),
 	number("znode.container.checkIntervalMs", "Milliseconds between two looks for containers and TTL nodes to remove.", 1, math.MaxInt32,
 		func(c *Config) *int { return &c.Tree.ContainerCheckMs }),
@@ -97,19 +95,6 @@ var usedKeys = []Key{
 		func(c *Config) *string { return &c.Admin.Host }, checkHost),
 	number("admin.serverPort", "Port of the admin server.", 0, 65535,
 		func(c *Config) *int { return &c.Admin.Port }),
-	text("admin.commandURL", "Path under which the AdminServer commands are.", "a path that begins with /",
-		func(c *Config) *string { return &c.Admin.CommandPath }, func(value string) error {
-			if !strings.HasPrefix(value, "/") || strings.ContainsAny(value, " {}?#") {
-				return errors.New("not a URL path that begins with /")
-			}
-			return nil
-		}),
-	boolean("admin.snapshot.enabled", "The AdminServer command `snapshot`.",
-		func(c *Config) *bool { return &c.Admin.SnapshotEnabled }),
-	boolean("admin.restore.enabled", "The AdminServer command `restore`.",
-		func(c *Config) *bool { return &c.Admin.RestoreEnabled }),
-	number("admin.rateLimiterIntervalInMS", "Milliseconds between two snapshots, and between two restores, by command.", 0, math.MaxInt32,
-		func(c *Config) *int { return &c.Admin.RateLimitMs }),
 	whitelist,
 	metricsClass, metricsHost, metricsPort,
 
@@ -286,30 +271,8 @@ var adminAddr = Key{
 	},
 }
 
-// fourLetterWords are all that ZooKeeper 3.10 knows.
-var fourLetterWords = []string{
-	"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr",
-	"ruok", "srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs",
-}
-
-var whitelist = Key{
-	Name: "4lw.commands.whitelist", Doc: "Four-letter words that are answered on the client port. ZooKeeper's default is `srvr` alone.",
-	Takes: "words with commas between, or *", Env: []string{"ZOO_4LW_COMMANDS_WHITELIST"},
-	set: func(c *Config, value string) error {
-		var words []string
-		for word := range strings.SplitSeq(value, ",") {
-			word = strings.TrimSpace(word)
-			if word == "*" {
-				words = append(words, fourLetterWords...)
-			} else if word != "" {
-				words = append(words, word) // not only known ones: ZooKeeper's own examples list others
-			}
-		}
-		c.Admin.FourLetterWords = words
-		return nil
-	},
-	show: func(c *Config) string { return strings.Join(c.Admin.FourLetterWords, ", ") },
-}
+var whitelist = text("4lw.commands.whitelist", "Four-letter words that are answered on the client port. ZooKeeper's default is `srvr` alone.",
+	"words with commas between, or *", func(c *Config) *string { return &c.Admin.FourLetterWords }, anyText).env("ZOO_4LW_COMMANDS_WHITELIST")
 
 var metricsClass = Key{
 	Name: "metricsProvider.className", Doc: "With the Prometheus provider, /metrics is served on `metricsProvider.httpPort` as well as on the admin address.",
