@@ -13,11 +13,14 @@ import (
 // the passing of time asks for; whether that still holds is decided again at Apply.
 type clock struct {
 	*shared
-	loops   []*loop
-	tracker *tracker
-	leading bool
-	reapMs  int64 // until the next look at containers and TTL nodes
-	allow   int64 // removals, in units of 1/60000
+	loops []*loop
+
+	trackerMu sync.Mutex // held by tick, and by those who only look
+	tracker   *tracker
+	leading   bool
+
+	reapMs int64 // until the next look at containers and TTL nodes
+	allow  int64 // removals, in units of 1/60000
 
 	mu      sync.Mutex
 	changes []sessionChange // since the last tick, from the apply goroutine
@@ -133,6 +136,8 @@ func (k *clock) takeChanges() []sessionChange {
 
 // tick counts ms that have passed, if they count.
 func (k *clock) tick(ms int64, touched []tree.SessionID) {
+	k.trackerMu.Lock()
+	defer k.trackerMu.Unlock()
 	for _, c := range k.takeChanges() {
 		if c.timeoutMs > 0 {
 			k.tracker.add(c.id, c.timeoutMs)

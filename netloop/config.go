@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"runtime"
 
 	"holt/perf"
@@ -49,11 +50,14 @@ type Config struct {
 	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
 
-	SkipACL         bool                             // zookeeper.skipACL
-	DigestDisabled  bool                             // DigestAuthenticationProvider.enabled=false
-	DigestID        func(userPassword []byte) string // the id of the digest scheme; default tree.DigestID
-	SuperDigest     string                           // user:base64(sha1(user:password)) of the super user; empty: none
-	FourLetterWords func(word string) bool           // whether a word is on the whitelist; default srvr only
+	SkipACL        bool                             // zookeeper.skipACL
+	DigestDisabled bool                             // DigestAuthenticationProvider.enabled=false
+	DigestID       func(userPassword []byte) string // the id of the digest scheme; default tree.DigestID
+	SuperDigest    string                           // user:base64(sha1(user:password)) of the super user; empty: none
+
+	// FourLetter answers a four-letter word and closes the connection; read is what the client sent after it. It is
+	// called on a goroutine of its own (admin.ServeFourLetter). nil: words are not understood.
+	FourLetter func(conn net.Conn, word string, read []byte)
 
 	ContainerCheckIntervalMs int // between two looks for containers and TTL nodes to remove; default 60000
 	ContainerMaxPerMinute    int // of them removed per minute; default 10000
@@ -96,9 +100,6 @@ func (c *Config) setDefaults() error {
 	def(&c.ContainerMaxPerMinute, 10000)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
-	}
-	if c.FourLetterWords == nil {
-		c.FourLetterWords = func(word string) bool { return word == "srvr" }
 	}
 	if c.DigestID == nil {
 		c.DigestID = tree.DigestID

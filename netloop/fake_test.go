@@ -165,6 +165,12 @@ func (q *fakeQuorum) commit() bool {
 // startServer serves on a loopback port of the kernel's choice until the test ends.
 func startServer(t *testing.T, q *fakeQuorum, change func(*Config)) (*Server, string) {
 	t.Helper()
+	s := newServer(t, change)
+	return s, start(t, s, q)
+}
+
+func newServer(t *testing.T, change func(*Config)) *Server {
+	t.Helper()
 	cfg := Config{
 		Addr: "127.0.0.1:0", Loops: 1, Process: testProcess, ServerID: 1, TickMs: 200, MaxClientConns: -1,
 		Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -176,6 +182,11 @@ func startServer(t *testing.T, q *fakeQuorum, change func(*Config)) (*Server, st
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func start(t *testing.T, s *Server, q Quorum) string {
+	t.Helper()
 	addr, err := s.Start(q)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +198,7 @@ func startServer(t *testing.T, q *fakeQuorum, change func(*Config)) (*Server, st
 			t.Errorf("Stop: %v", err)
 		}
 	})
-	return s, addr.(*net.TCPAddr).String()
+	return addr.(*net.TCPAddr).String()
 }
 
 type testWriter struct{ t *testing.T }

@@ -552,5 +552,6 @@ type shared struct {
 	inboundAll  atomic.Int64 // bytes of incomplete requests
 	refusedAt   atomic.Int64 // second in which refusing writes was logged last
 	ids         sessionIDs
+	words       words
 	oversized   atomic.Bool // a reply beyond jute.maxbuffer was logged
 }

@@ -18,6 +18,7 @@ type Server struct {
 	acceptor *acceptor
 	clock    *clock
 	started  bool
+	stopped  chan struct{} // closed when loops may not answer any more
 }
 
 // New checks the configuration; nothing is opened yet.
@@ -25,7 +26,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	s := &Server{}
+	s := &Server{stopped: make(chan struct{})}
 	s.cfg, s.log = cfg, cfg.Logger
 	s.ids.begin(cfg.ServerID, time.Now().UnixMilli())
 	return s, nil
@@ -100,6 +101,8 @@ func (s *Server) Stop(ctx context.Context) error {
 		}
 		break
 	}
+	close(s.stopped)
+	s.words.close()
 	s.quorum.OnPublished(func(*quorum.Commit) {})
 	return errors.Join(err, s.reactor.stop())
 }
