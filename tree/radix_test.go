@@ -243,3 +243,43 @@ func TestDiffMovedPrefix(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTable runs a program of puts, deletes and freezes: op and key length in a byte, then the key.
+func FuzzTable(f *testing.F) {
+	f.Add([]byte("\x04a\x08ab\x03\x05a"))
+	f.Add([]byte("\x08\xff\xff\x08\xff\xfe\x03\x09\xff\xff\x08\x01\x01"))
+	f.Fuzz(func(t *testing.T, program []byte) {
+		now := tableVersion{twin: map[string]int{}}
+		var before *tableVersion
+		e := edit(1)
+		for i := 0; len(program) > 0; i++ {
+			op, n := program[0]&3, int(program[0]>>2)
+			program = program[1:]
+			key := program[:min(n, len(program))]
+			program = program[len(key):]
+			if bytes.IndexByte(key, 0) >= 0 {
+				continue // R4
+			}
+			switch op {
+			case 0, 2:
+				now.tab.put(key, &i, e)
+				now.twin[string(key)] = i
+			case 1:
+				now.tab.delete(key, e)
+				delete(now.twin, string(key))
+			case 3:
+				e = e.next()
+				if before != nil {
+					checkTableDiff(t, before, &now)
+				}
+				before = &tableVersion{now.tab, maps.Clone(now.twin)}
+			}
+			now.checkAfter(t, string(key))
+		}
+		now.check(t)
+		if before != nil {
+			before.check(t)
+			checkTableDiff(t, before, &now)
+		}
+	})
+}
