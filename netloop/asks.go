@@ -39,17 +39,20 @@ func (l *loop) asked() {
 	}
 }
 
-// takeTouched returns the sessions that were heard of since the last call.
+// takeTouched returns the sessions that were heard of since the last call, and those that may well have been but for
+// us: while a connection waits for an answer or is not read, its client's silence proves nothing. A client that does
+// not take its answers is another matter.
 func (l *loop) takeTouched() []tree.SessionID {
-	ids := make([]tree.SessionID, 0, len(l.touched))
-	for i, c := range l.touched {
-		c.touched = false
-		if c.session != 0 {
+	var ids []tree.SessionID
+	for _, c := range l.conns {
+		if c == nil || c.session == 0 {
+			continue
+		}
+		if c.touched || c.queue.writes > 0 || c.stall&(stallBusy|stallAnswers) != 0 {
 			ids = append(ids, c.session)
 		}
-		l.touched[i] = nil
+		c.touched = false
 	}
-	l.touched = l.touched[:0]
 	return ids
 }
 

@@ -60,7 +60,7 @@ type conn struct {
 	dirty   bool // in loop.dirty
 	resumed bool // in loop.resumed
 	choked  bool // in loop.choked
-	touched bool // in loop.touched
+	touched bool // heard of since the tracker asked
 	hasRO   bool // the ConnectRequest had the readOnly byte
 
 	in   []byte // received and not taken; in[inAt:] is live

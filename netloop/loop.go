@@ -59,7 +59,6 @@ type loop struct {
 	unblocked []*conn // had an answer in the commit being walked
 	resumed   []*conn // have a stall less
 	choked    []*conn // wait for their client to read
-	touched   []*conn // heard of since the tracker asked
 	silent    []*conn // connected and without a session, in the order they came
 
 	buffers    [][]byte

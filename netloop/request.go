@@ -91,6 +91,7 @@ func (l *loop) setIn(c *conn, in []byte, at int) {
 // among them are proposed together.
 func (l *loop) consume(c *conn, b []byte) int {
 	n := 0
+	c.need = 0
 	for c.stall == 0 && c.live() {
 		if c.stage == stageFresh && l.fourLetters(c, b[n:]) {
 			return len(b)
@@ -181,10 +182,7 @@ func (l *loop) crowded(c *conn) bool {
 func (l *loop) touch(c *conn) {
 	c.stats.received++
 	l.perf.Received(1, 0)
-	if !c.touched {
-		c.touched = true
-		l.touched = append(l.touched, c)
-	}
+	c.touched = true
 }
 
 // enqueue adds a write to the queue and returns the header of its command.
