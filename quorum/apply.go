@@ -15,7 +15,7 @@ type applier struct {
 	state *tree.State
 	index uint64 // last applied entry
 	term  uint64
-	tail  *Commit
+	chain *Chain
 	due   []applyJob // syncs that wait for an index, ascending
 
 	logBytes int64 // applied since the last checkpoint was begun
@@ -28,8 +28,8 @@ type applier struct {
 
 func newApplier(q *Quorum, state *tree.State, m mark) *applier {
 	a := &applier{q: q, state: state, index: m.index, term: m.term, wake: make(chan struct{}, 1)}
-	a.tail = &Commit{Seq: 1, Root: state.Root()}
-	q.tail.Store(a.tail)
+	a.chain = NewChain(state.Root())
+	q.tail.Store(a.chain.Tail())
 	return a
 }
 
@@ -80,7 +80,7 @@ func (a *applier) do(j applyJob) error {
 		a.due = append(a.due, j)
 	}
 	if s := a.takeDue(); len(s) > 0 {
-		a.publish(&Commit{Root: a.tail.Root, Synced: s})
+		a.publish(&Commit{Root: a.chain.Tail().Root, Synced: s})
 	}
 	if len(j.responses) > 0 {
 		a.q.applied(a.index, j.responses)
@@ -97,10 +97,14 @@ func (a *applier) entry(e *raftpb.Entry) error {
 	if e.GetType() != raftpb.EntryNormal || len(e.GetData()) == 0 {
 		return nil // raft's own: the first entry of a term, a change of members
 	}
+	begin := a.q.cfg.NowNs()
 	applied, err := a.state.Apply(tree.Batch{Term: a.term, Data: e.GetData(), Local: a.q.cfg.Process})
 	if err != nil {
 		return fmt.Errorf("quorum: entry %d of term %d cannot be applied (was the log written by a newer version?): %w", a.index, a.term, err)
 	}
+	a.q.cfg.Metrics.Commits.Inc()
+	a.q.cfg.Metrics.EntryCommands.Observe(int64(len(applied.Txns)))
+	a.q.cfg.Metrics.StageApply.Observe(a.q.cfg.NowNs() - begin)
 	a.publish(&Commit{Root: applied.Root, Txns: applied.Txns, Changes: applied.Changes, Synced: a.takeDue()})
 	return nil
 }
@@ -117,11 +121,8 @@ func (a *applier) takeDue() []Synced {
 
 // publish appends c to the chain and tells the event loops.
 func (a *applier) publish(c *Commit) {
-	c.Seq = a.tail.Seq + 1
 	c.AtNs = a.q.cfg.NowNs()
-	c.seal()
-	a.tail.next.Store(c)
-	a.tail = c
+	a.chain.Publish(c)
 	a.q.tail.Store(c)
 	if f := a.q.published.Load(); f != nil {
 		(*f)(c)
@@ -138,7 +139,7 @@ func (a *applier) maybeCheckpoint() {
 	if a.logBytes < a.q.cfg.CheckpointBytes && !asked {
 		return
 	}
-	if a.q.image.offer(imageJob{root: a.tail.Root, mark: mark{a.index, a.term}}) {
+	if a.q.image.offer(imageJob{root: a.chain.Tail().Root, mark: mark{a.index, a.term}}) {
 		a.logBytes = 0
 	}
 }

@@ -2,8 +2,8 @@ package quorum
 
 import "holt/tree"
 
-// Chain is the writing end of a commit chain for those who test or simulate event loops without a log: commits are
-// published as the apply goroutine does it.
+// Chain is the writing end of a commit chain. It belongs to the apply goroutine, or to whoever tests or simulates event
+// loops without a log.
 type Chain struct{ tail *Commit }
 
 // NewChain begins a chain at a state.

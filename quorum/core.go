@@ -114,16 +114,6 @@ func (c *core) askReads(syncs []Synced) {
 	c.node.ReadIndex(binary.BigEndian.AppendUint64(nil, c.readSeq))
 }
 
-// dropReads forgets the rounds that a member which lost leadership will never see answered, and returns their syncs.
-func (c *core) dropReads() []Synced {
-	var lost []Synced
-	for seq := uint64(1); seq <= c.readSeq && len(c.reads) > 0; seq++ {
-		lost = append(lost, c.reads[seq]...)
-		delete(c.reads, seq)
-	}
-	return lost
-}
-
 // ready appends to out what has become due.
 func (c *core) ready(out *jobs) {
 	for c.node.HasReady() {

@@ -29,16 +29,22 @@ const _ = uint(queueBytesMax - 4*chunkBytesMax)
 // Commands of one call to put are never split over chunks or reordered.
 type queue struct {
 	mu     sync.Mutex
-	chunks [][]byte // the last one is open
+	chunks []chunk // the last one is open
 	bytes  int
 	syncs  []Synced
 	busy   bool // some source was told ErrBusy
 	closed bool
 }
 
+// chunk is what will be one raft entry: room for the batch header, then framed commands.
+type chunk struct {
+	commands []byte
+	bornNs   int64 // when the first command came
+}
+
 // put copies commands (whole frames) into the open chunk. It reports whether the queue was empty before, in which case
-// the quorum goroutine has to be woken.
-func (q *queue) put(commands []byte) (first bool, err error) {
+// the quorum goroutine has to be woken. nowNs is asked for the time only when a chunk begins.
+func (q *queue) put(commands []byte, nowNs func() int64) (first bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -50,12 +56,12 @@ func (q *queue) put(commands []byte) (first bool, err error) {
 	}
 	first = len(q.chunks) == 0 && len(q.syncs) == 0
 	n := len(q.chunks)
-	if n == 0 || len(q.chunks[n-1])+len(commands) > chunkBytesMax {
-		c := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), 512))
-		q.chunks = append(q.chunks, c)
+	if n == 0 || len(q.chunks[n-1].commands)+len(commands) > chunkBytesMax {
+		room := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), 512))
+		q.chunks = append(q.chunks, chunk{room, nowNs()})
 		n++
 	}
-	q.chunks[n-1] = append(q.chunks[n-1], commands...)
+	q.chunks[n-1].commands = append(q.chunks[n-1].commands, commands...)
 	q.bytes += len(commands)
 	return first, nil
 }
@@ -81,24 +87,25 @@ func (q *queue) takeSyncs() []Synced {
 	return s
 }
 
-// takeChunk hands over the oldest chunk, or nil. drained says that sources which were told ErrBusy may come again.
-func (q *queue) takeChunk() (chunk []byte, drained bool) {
+// takeChunk hands over the oldest chunk, or the zero chunk. drained says that sources which were told ErrBusy may come
+// again.
+func (q *queue) takeChunk() (c chunk, drained bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.chunks) == 0 {
-		return nil, false
+		return chunk{}, false
 	}
-	chunk = q.chunks[0]
-	q.chunks[0] = nil
+	c = q.chunks[0]
+	q.chunks[0] = chunk{}
 	q.chunks = q.chunks[1:]
 	if len(q.chunks) == 0 {
 		q.chunks = nil
 	}
-	q.bytes -= len(chunk) - tree.BatchHeaderBytes
+	q.bytes -= len(c.commands) - tree.BatchHeaderBytes
 	if q.busy && q.bytes <= queueBytesMax/2 {
 		q.busy, drained = false, true
 	}
-	return chunk, drained
+	return c, drained
 }
 
 // waiting returns the bytes of commands that wait.

@@ -8,35 +8,37 @@ import (
 	"holt/tree"
 )
 
+func noClock() int64 { return 0 }
+
 func TestQueueKeepsRunsTogether(t *testing.T) {
 	var q queue
 	run := bytes.Repeat([]byte{1}, chunkBytesMax/2+1)
 	for i := range 3 {
-		first, err := q.put(run)
+		first, err := q.put(run, noClock)
 		if err != nil || first != (i == 0) {
 			t.Fatalf("put %d: first %v, err %v", i, first, err)
 		}
 	}
 	for i := range 3 {
-		chunk, _ := q.takeChunk()
-		if got := len(chunk) - tree.BatchHeaderBytes; got != len(run) {
+		c, _ := q.takeChunk()
+		if got := len(c.commands) - tree.BatchHeaderBytes; got != len(run) {
 			t.Errorf("chunk %d holds %d bytes of commands, want one run of %d", i, got, len(run))
 		}
 	}
-	if chunk, _ := q.takeChunk(); chunk != nil || q.waiting() != 0 {
-		t.Errorf("after taking all: a chunk of %d bytes, %d waiting", len(chunk), q.waiting())
+	if c, _ := q.takeChunk(); c.commands != nil || q.waiting() != 0 {
+		t.Errorf("after taking all: a chunk of %d bytes, %d waiting", len(c.commands), q.waiting())
 	}
 }
 
 func TestQueueSharesAChunk(t *testing.T) {
 	var q queue
 	for range 100 {
-		if _, err := q.put([]byte("command")); err != nil {
+		if _, err := q.put([]byte("command"), noClock); err != nil {
 			t.Fatal(err)
 		}
 	}
-	chunk, _ := q.takeChunk()
-	if got, want := len(chunk), tree.BatchHeaderBytes+700; got != want {
+	c, _ := q.takeChunk()
+	if got, want := len(c.commands), tree.BatchHeaderBytes+700; got != want {
 		t.Errorf("chunk of %d bytes, want all 100 runs in one of %d", got, want)
 	}
 }
@@ -45,11 +47,11 @@ func TestQueueIsBounded(t *testing.T) {
 	var q queue
 	run := make([]byte, chunkBytesMax)
 	for range queueBytesMax / len(run) {
-		if _, err := q.put(run); err != nil {
+		if _, err := q.put(run, noClock); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := q.put(run); !errors.Is(err, ErrBusy) {
+	if _, err := q.put(run, noClock); !errors.Is(err, ErrBusy) {
 		t.Fatalf("a full queue answers %v, want ErrBusy", err)
 	}
 	drains := 0
@@ -62,7 +64,7 @@ func TestQueueIsBounded(t *testing.T) {
 		t.Errorf("sources were told %d times that there is room, want once", drains)
 	}
 	q.close()
-	if _, err := q.put(run); !errors.Is(err, ErrClosed) {
+	if _, err := q.put(run, noClock); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed queue answers %v, want ErrClosed", err)
 	}
 }
@@ -70,7 +72,7 @@ func TestQueueIsBounded(t *testing.T) {
 // A run larger than the whole queue is still accepted when nothing waits: refusing it for ever would help nobody.
 func TestQueueAcceptsAGiantAlone(t *testing.T) {
 	var q queue
-	if _, err := q.put(make([]byte, queueBytesMax+1)); err != nil {
+	if _, err := q.put(make([]byte, queueBytesMax+1), noClock); err != nil {
 		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"holt/perf"
 	"holt/tree"
 	"holt/wal"
 )
@@ -29,18 +30,12 @@ type Config struct {
 	AppendsMax      int           // entries on their way to the disk at once; default 2
 
 	NowMs      func() int64 // wall clock, ms since 1970; stamps batches. Default: the system's
-	NowNs      func() int64 // monotonic; stamps Commits. Default: the system's
+	NowNs      func() int64 // monotonic; stamps Commits. Default: perf.Now
 	Drained    func()       // called when sources that were told ErrBusy may come again; must not block
 	Checkpoint func(Checkpoint)
-	Observe    Observer
-	Fatal      func(error) // called once when the member cannot go on; must not return. Default: panic
+	Fatal      func(error)   // called once when the member cannot go on; must not return. Default: panic
+	Metrics    *perf.Metrics // default: fresh ones
 	Logger     *slog.Logger
-}
-
-// Observer is told what the quorum goroutine measures. Calls must not block. The zero value ignores all.
-type Observer struct {
-	Proposed func(bytes int)          // one batch became one raft entry
-	Durable  func(ns int64, jobs int) // a write to the log was reported durable, ns after it was handed over
 }
 
 func (c *Config) setDefaults() error {
@@ -66,8 +61,10 @@ func (c *Config) setDefaults() error {
 		c.NowMs = func() int64 { return time.Now().UnixMilli() }
 	}
 	if c.NowNs == nil {
-		start := time.Now()
-		c.NowNs = func() int64 { return int64(time.Since(start)) }
+		c.NowNs = perf.Now
+	}
+	if c.Metrics == nil {
+		c.Metrics = perf.New(perf.Config{})
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -196,7 +193,7 @@ func (q *Quorum) Propose(commands []byte) error {
 	if s := q.status.Load(); s.Role != Leader || s.Full || q.cfg.Log.Full() {
 		return ErrUnavailable
 	}
-	first, err := q.queue.put(commands)
+	first, err := q.queue.put(commands, q.cfg.NowNs)
 	if first {
 		notify(q.wake)
 	}
@@ -307,7 +304,7 @@ func (q *Quorum) proposeChunk() bool {
 	chunk := q.held
 	if chunk == nil {
 		var drained bool
-		chunk, drained = q.queue.takeChunk()
+		chunk, drained = q.takeChunk()
 		if drained && q.cfg.Drained != nil {
 			q.cfg.Drained()
 		}
@@ -321,10 +318,18 @@ func (q *Quorum) proposeChunk() bool {
 		return false
 	}
 	q.held = nil
-	if f := q.cfg.Observe.Proposed; f != nil {
-		f(len(chunk))
-	}
+	q.cfg.Metrics.Proposals.Inc()
+	q.cfg.Metrics.ProposalBytes.Set(int64(len(chunk)))
 	return true
+}
+
+// takeChunk takes the oldest chunk from the queue and takes note of how long its first command waited there.
+func (q *Quorum) takeChunk() (commands []byte, drained bool) {
+	c, drained := q.queue.takeChunk()
+	if c.commands != nil {
+		q.cfg.Metrics.StageQueue.Observe(q.cfg.NowNs() - c.bornNs)
+	}
+	return c.commands, drained
 }
 
 // dispatch hands the due jobs to their goroutines.
@@ -350,12 +355,9 @@ func (q *Quorum) append(j appendJob) {
 	j.append.Done = func(err error) {
 		q.inbox.mu.Lock()
 		q.inbox.durable = append(q.inbox.durable, durable{job, err})
-		n := len(q.inbox.durable)
 		q.inbox.mu.Unlock()
 		notify(q.wake)
-		if f := q.cfg.Observe.Durable; f != nil && err == nil {
-			f(q.cfg.NowNs()-start, n)
-		}
+		q.cfg.Metrics.StageDurable.Observe(q.cfg.NowNs() - start)
 	}
 	q.cfg.Log.Append(j.append)
 }
@@ -398,8 +400,9 @@ func (q *Quorum) checkpointed(c Checkpoint) {
 	if c.Err != nil {
 		q.cfg.Logger.Error("checkpoint failed; the log is kept and the next one will cover it", "index", c.Index, "err", c.Err)
 	} else {
-		q.cfg.Logger.Debug("checkpoint written", "index", c.Index, "zxid", c.Zxid, "took", c.Duration)
+		q.cfg.Logger.Info("checkpoint written", "index", c.Index, "zxid", c.Zxid, "took", c.Duration)
 	}
+	q.cfg.Metrics.Checkpoint.Observe(int64(c.Duration))
 	if f := q.cfg.Checkpoint; f != nil {
 		f(c)
 	}

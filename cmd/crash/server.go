@@ -21,7 +21,7 @@ type server struct {
 }
 
 // Sizes so small that a few rounds rotate segments, cut the log and write checkpoints.
-var smallSizes = []string{"HOLT_SEGMENT_BYTES=262144", "HOLT_CHECKPOINT_BYTES=524288"}
+var smallSizes = []string{"HOLT_PRE_ALLOC_SIZE=256", "HOLT_CHECKPOINT_BYTES=1048576", "HOLT_TICK_TIME=500"}
 
 func (s *server) start() error {
 	log, err := os.OpenFile(filepath.Join(s.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -29,7 +29,7 @@ func (s *server) start() error {
 		return err
 	}
 	s.log = log
-	s.process = exec.Command(s.binary, "server", "--client-addr", s.addr, "--admin-addr", "", "--data-dir", filepath.Join(s.dir, "data"))
+	s.process = exec.Command(s.binary, "server", "--client-addr", s.addr, "--admin-addr", "off", "--data-dir", filepath.Join(s.dir, "data"))
 	s.process.Env = append(os.Environ(), smallSizes...)
 	s.process.Stdout, s.process.Stderr = log, log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

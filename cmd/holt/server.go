@@ -3,12 +3,213 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
 
 	"holt/cmd/holt/config"
+	"holt/netloop"
+	"holt/netloop/admin"
+	"holt/perf"
+	"holt/quorum"
+	"holt/tree"
+	"holt/wal"
 )
 
-// run serves until ctx ends.
-func run(_ context.Context, _ *config.Config, _ *slog.Logger) error {
-	return errors.New("the server is not wired yet in this build")
+// drainMax is how long a graceful stop waits for requests to be answered and clients to be told.
+const drainMax = 5 * time.Second
+
+// server is a running Holt: the parts in the order in which they are opened. They are closed in the opposite one.
+type server struct {
+	cfg     *config.Config
+	logger  *slog.Logger
+	metrics *perf.Metrics
+	process uint32
+
+	log    *wal.Log
+	image  logOnly
+	quorum *quorum.Quorum
+	client *netloop.Server
+	admin  []*admin.Server
+	failed chan error // a part that cannot go on
+}
+
+// run serves until ctx ends or a part fails.
+func run(ctx context.Context, cfg *config.Config, logger *slog.Logger) error {
+	s := &server{cfg: cfg, logger: logger, process: rand.Uint32() | 1, failed: make(chan error, 1)}
+	if err := s.open(); err != nil {
+		return errors.Join(err, s.close())
+	}
+	checkpoints := make(chan os.Signal, 1)
+	signal.Notify(checkpoints, syscall.SIGUSR1)
+	defer signal.Stop(checkpoints)
+	for {
+		select {
+		case <-checkpoints:
+			s.quorum.CheckpointNow()
+		case <-ctx.Done():
+			logger.Info("stopping")
+			return s.close()
+		}
+	}
+}
+
+func (s *server) open() error {
+	s.metrics = perf.New(perf.Config{Loops: loops(s.cfg.Client.Loops), SlowOp: time.Second, Logger: s.logger})
+	if err := s.openDisk(); err != nil {
+		return err
+	}
+	begin := time.Now()
+	var err error
+	s.quorum, err = quorum.Open(quorum.Config{
+		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
+		CheckpointBytes: 1 << 60, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	root := s.quorum.Tail().Root
+	s.logger.Info("recovered", "znodes", root.NodeCount(), "sessions", root.SessionCount(), "zxid", fmt.Sprintf("%#x", root.Zxid()),
+		"took", time.Since(begin).Round(time.Millisecond))
+	return s.listen()
+}
+
+// openDisk opens log and checkpoint, which lock their directories.
+func (s *server) openDisk() error {
+	data := s.cfg.Data
+	for _, dir := range []string{data.Dir, data.LogDir} {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) && !data.AutoCreate {
+			return fmt.Errorf("directory %s does not exist and datadir.autocreate is off; create it, or turn that on", dir)
+		}
+	}
+	var err error
+	s.log, err = wal.Open(wal.Config{
+		Dir: filepath.Join(data.LogDir, "log"), SegmentBytes: s.cfg.WAL.SegmentBytes, NoSync: !s.cfg.WAL.Sync,
+		Fatal: s.fatal, Flushed: s.flushed, Logger: s.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.image = logOnly{}
+	return err
+}
+
+// listen opens the ports, the clients' last: whoever can connect is served.
+func (s *server) listen() error {
+	c := s.cfg
+	source := s.adminSource()
+	var err error
+	s.client, err = netloop.New(netloop.Config{
+		Addr: c.Client.Addr(), Loops: loops(s.cfg.Client.Loops), Process: s.process, Logger: s.logger, Metrics: s.metrics,
+		ServerID: max(c.ID, 1), TickMs: c.Sessions.TickMs,
+		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax,
+		MaxClientConns: noLimit(c.Limits.ConnsPerAddress), MaxConns: c.Limits.Conns, FrameBytesMax: c.Limits.FrameBytes,
+		OutstandingPerConn: c.Limits.OutstandingPerConn, OutstandingMax: c.Limits.Outstanding,
+		OutboundBytesMax: c.Limits.OutboundBytes, InboundBytesMax: c.Limits.InboundBytes,
+		SessionlessTimeoutMs: c.Sessions.SilentMs,
+		SkipACL:              c.Tree.SkipACL, DigestDisabled: !c.Auth.DigestEnabled, SuperDigest: c.Auth.SuperDigest,
+		FourLetter:               func(c net.Conn, word string, read []byte) { admin.ServeFourLetter(c, word, read, source) },
+		ContainerCheckIntervalMs: c.Tree.ContainerCheckMs, ContainerMaxPerMinute: c.Tree.ContainersPerMinute,
+		ContainerNeverUsedMs: c.Tree.ContainerUnusedMs,
+	})
+	if err != nil {
+		return err
+	}
+	source.Clients = s.client
+	s.metrics.SetSources(s.sources())
+	for _, addr := range []string{c.Admin.Addr(), c.Admin.MetricsAddr()} {
+		if addr == "" {
+			continue
+		}
+		a, err := admin.Listen(addr, source)
+		if err != nil {
+			return err
+		}
+		s.admin = append(s.admin, a)
+	}
+	_, err = s.client.Start(s.quorum)
+	return err
+}
+
+// close stops what was opened: first those who ask, then those who answer.
+func (s *server) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainMax)
+	defer cancel()
+	var errs []error
+	for _, a := range s.admin {
+		errs = append(errs, a.Close(ctx))
+	}
+	if s.client != nil {
+		errs = append(errs, s.client.Stop(ctx))
+	}
+	switch {
+	case s.quorum != nil:
+		errs = append(errs, s.quorum.Close())
+	default:
+		{
+			errs = append(errs, s.image.Close())
+		}
+		if s.log != nil {
+			errs = append(errs, s.log.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// fatal ends the process: a part found that it cannot keep its promises, and nothing it still holds is worth more than
+// what is on the disk.
+func (s *server) fatal(err error) {
+	s.logger.Error("cannot go on; what was acknowledged is on the disk, start again when the cause is mended", "err", err)
+	os.Exit(exitError)
+}
+
+func (s *server) drained() {
+	if s.client != nil {
+		s.client.Drained()
+	}
+}
+
+// flushed counts one write of the log.
+func (s *server) flushed(f wal.Flush) {
+	s.metrics.Fsync.Observe(f.SyncNs)
+	s.metrics.BatchRecords.Observe(int64(f.Records))
+	s.metrics.BatchBytes.Observe(int64(f.Bytes))
+	if limit := s.cfg.WAL.SlowSync; limit > 0 && f.SyncNs > int64(limit) {
+		s.metrics.FsyncSlow.Inc()
+		s.logger.Warn("slow fsync of the log; writes wait for it", "took", time.Duration(f.SyncNs), "bytes", f.Bytes)
+	}
+}
+
+// rules are the settings that travel with each batch.
+func rules(c *config.Config) tree.Rules {
+	var r tree.Rules
+	for _, set := range []struct {
+		on   bool
+		rule tree.Rules
+	}{
+		{c.Tree.SkipACL, tree.RuleSkipACL},
+		{c.Tree.EnforceQuota, tree.RuleEnforceQuota},
+		{c.Tree.TTLNodes, tree.RuleTTL},
+		{c.Tree.ReconfigEnabled, tree.RuleReconfigEnabled},
+		{!c.Auth.DigestEnabled, tree.RuleNoDigest},
+	} {
+		if set.on {
+			r |= set.rule
+		}
+	}
+	return r
+}
+
+// noLimit translates ZooKeeper's 0 to what netloop takes for no limit.
+func noLimit(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
 }

@@ -37,10 +37,9 @@ type Data struct {
 
 // Client is the address that ZooKeeper clients speak to.
 type Client struct {
-	Host    string // "" = all interfaces
-	Port    int    // 0 = any free port (flags only)
-	Backlog int    // clientPortListenBacklog; -1 = what the system gives. It is only shown
-	Loops   int    // event loops; 0 = one per core
+	Host  string // "" = all interfaces
+	Port  int    // 0 = any free port (flags only)
+	Loops int    // event loops; 0 = one per core
 
 	hostGiven bool
 }
@@ -139,7 +138,7 @@ func Default() *Config {
 		ID:   1,
 		Data: Data{Dir: "./data", AutoCreate: true},
 		Client: Client{
-			Host: "127.0.0.1", Port: 2181, Backlog: -1,
+			Host: "127.0.0.1", Port: 2181,
 		},
 		Sessions: Sessions{TickMs: 3000, TimeoutMsMin: -1, TimeoutMsMax: -1, SilentMs: 10_000},
 		Limits: Limits{

@@ -134,6 +134,7 @@ var acceptedKeys = []Key{
 	accepted("bitHashCacheSize", watchTable, anyNumber),
 
 	// Operators.
+	accepted("clientPortListenBacklog", "the system's own limit is used", atLeast(-1)),
 	noted("admin.commandURL", "the commands are under /commands", anyText, "/commands"),
 	accepted("admin.snapshot.enabled", "there is no snapshot over HTTP", anyBool),
 	accepted("admin.restore.enabled", "there is no restore over HTTP", anyBool),

@@ -31,8 +31,6 @@ var usedKeys = []Key{
 
 	// Clients.
 	clientAddr, clientPort, clientPortAddress,
-	number("clientPortListenBacklog", "Shown by `conf`. How many connections may wait to be accepted is the system's own limit.", -1, math.MaxInt32,
-		func(c *Config) *int { return &c.Client.Backlog }),
 	number("holt.loops", "Event loops that serve clients; 0 chooses by the number of cores.", 0, 1024,
 		func(c *Config) *int { return &c.Client.Loops }),
 

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"net"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"holt/cmd/holt/config"
+	"holt/netloop/admin"
+	"holt/perf"
+	"holt/quorum"
+	"holt/tree"
+)
+
+// compatible is the release of ZooKeeper whose protocol, words and metrics Holt answers with.
+const compatible = "3.9.5"
+
+// adminSource is what operators may ask about this server. Clients is set once the client port is served.
+func (s *server) adminSource() *admin.Source {
+	source := &admin.Source{
+		Version: admin.Version{ZooKeeper: compatible, Build: version + "." + buildCommit(), Built: buildTime()},
+		Metrics: s.metrics, State: state{s.quorum}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
+	}
+	source.Whitelist, _ = admin.ParseWhitelist(s.cfg.Admin.FourLetterWords)
+	return source
+}
+
+// buildTime is the time of the commit that the binary was built from, or the start of the process when it is not known.
+func buildTime() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.time" {
+				if t, err := time.Parse(time.RFC3339, s.Value); err == nil {
+					return t
+				}
+			}
+		}
+	}
+	return time.Now()
+}
+
+// adminConfig is the configuration in the words of conf.
+func adminConfig(c *config.Config) admin.Config {
+	_, port, _ := net.SplitHostPort(c.Client.Addr())
+	n, _ := strconv.Atoi(port)
+	return admin.Config{
+		ClientPort: n, SecureClientPort: -1, DataDir: c.Data.Dir, DataLogDir: c.Data.LogDir,
+		TickMs: c.Sessions.TickMs, MaxClientConns: c.Limits.ConnsPerAddress,
+		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax,
+		ListenBacklog: -1,
+	}
+}
+
+// dirs returns the bytes on disk of the checkpoint and of the log.
+func (s *server) dirs() (data, log int64) {
+	log, _ = s.log.DiskBytes() // a directory that cannot be listed shows as empty
+	return s.image.DiskBytes(), log
+}
+
+// sources are the levels that metrics read at a scrape.
+func (s *server) sources() perf.Sources {
+	root := func(f func(*tree.Root) int64) func() int64 {
+		return func() int64 { return f(s.quorum.Tail().Root) }
+	}
+	return perf.Sources{
+		Znodes:          root((*tree.Root).NodeCount),
+		DataBytes:       root((*tree.Root).DataBytes),
+		Ephemerals:      root((*tree.Root).EphemeralCount),
+		Sessions:        root(func(r *tree.Root) int64 { return int64(r.SessionCount()) }),
+		LastZxid:        root(func(r *tree.Root) int64 { return int64(r.Zxid()) }),
+		Leader:          func() bool { return s.quorum.Status().Role == quorum.Leader },
+		QuorumSize:      func() int64 { return 1 },
+		Term:            func() int64 { return int64(s.quorum.Status().Term) },
+		QueuedProposals: func() int64 { return int64(s.quorum.Waiting()) },
+		LogBytes:        func() int64 { return s.log.LiveBytes() },
+	}
+}
+
+// state shows the admin package the quorum.
+type state struct{ q *quorum.Quorum }
+
+func (s state) Root() *tree.Root { return s.q.Tail().Root }
+func (s state) Mode() admin.Mode { return admin.Standalone }
+func (s state) Serving() bool    { return s.q.Status().Role == quorum.Leader }
+
+// loops is the number of event loops: the configured one, or one less than there are cores, so that the goroutines
+// behind the loops have one.
+func loops(configured int) int {
+	if configured > 0 {
+		return min(configured, quorum.LoopsMax)
+	}
+	return min(max(1, runtime.GOMAXPROCS(0)-1), quorum.LoopsMax)
+}
