@@ -86,6 +86,7 @@ type client struct {
 
 	mu      sync.Mutex
 	state   state
+	closing bool          // close was called: a lost connection is no news
 	changed chan struct{} // closed and replaced when state changes
 	conn    net.Conn      // nil unless connected
 	host    string        // the one connected to, or tried last
@@ -207,6 +208,9 @@ func (c *client) addAuth(scheme, data string) error {
 
 // close ends the session, and with it its ephemeral nodes, and waits for all goroutines.
 func (c *client) close() {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
 	q := c.start(wire.OpCloseSession, nil)
 	select {
 	case <-q.done:

@@ -26,7 +26,7 @@ var errExpired = errors.New("session expired")
 // run connects, serves the connection until it is lost, and starts over.
 func (c *client) run(ctx context.Context) {
 	pause := retryPause
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !c.isClosing() {
 		served, err := c.tryHosts(ctx)
 		if errors.Is(err, errExpired) {
 			c.mu.Lock()
@@ -45,6 +45,12 @@ func (c *client) run(ctx context.Context) {
 			pause = min(2*pause, retryPauseMost)
 		}
 	}
+}
+
+func (c *client) isClosing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing
 }
 
 // tryHosts goes through the hosts once. served says that one of them answered.
@@ -158,7 +164,7 @@ func (c *client) serve(conn net.Conn) error {
 	c.conn = nil
 	lost := c.pending
 	c.pending = nil
-	closed := c.state == stateClosed
+	closed := c.closing
 	if !closed {
 		c.setState(stateConnecting)
 	}
