@@ -81,7 +81,9 @@ func (s *State) command(commands []byte) (rest []byte, err error) {
 // consumes says whether an op takes a zxid whatever comes of it, as every
 // request does that enters ZooKeeper's write pipeline. Commands of the ensemble
 // take theirs when they do something, attaching takes none.
-func consumes(op Op) bool { return op != OpAttachSession && op != OpExpire && op != OpReap }
+func consumes(op Op) bool {
+	return op != OpAttachSession && op != OpExpire && op != OpReap && op != OpError
+}
 
 // take gives the next zxid to t.
 func (s *State) take(t *Txn) {
@@ -105,7 +107,7 @@ func (s *State) dispatch(t *Txn, body []byte) (Code, error) {
 	case OpReap:
 		return s.reap(t, body)
 	case OpError:
-		return failed(body)
+		return s.failed(t, body)
 	case OpReconfig:
 		return s.reconfig(body)
 	}
@@ -164,10 +166,13 @@ func (s *State) operation(r *MultiResult, body []byte, code Code, inMulti bool) 
 	return code, fmt.Errorf("%w: %w", errUnknownOp, ErrMalformed)
 }
 
-// failed is a write that could not be decoded.
-func failed(body []byte) (Code, error) {
-	if len(body) != 4 {
+// failed is a write that was refused before it came here: see AppendFailed.
+func (s *State) failed(t *Txn, body []byte) (Code, error) {
+	if len(body) != 6 {
 		return OK, fmt.Errorf("failed write of %d bytes: %w", len(body), ErrMalformed)
+	}
+	if Op(binary.LittleEndian.Uint16(body[4:])) != OpError {
+		s.take(t)
 	}
 	return Code(binary.LittleEndian.Uint32(body)), nil
 }

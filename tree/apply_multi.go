@@ -92,14 +92,14 @@ type multiOp struct {
 	body []byte
 }
 
-// modeKnown says whether ZooKeeper could decode the operation: it refuses
-// unknown flags of all creates but createTTL while decoding
-// (MultiOperationRecord.deserialize).
+// modeKnown says whether ZooKeeper could decode the operation: while decoding
+// creates other than createTTL it refuses unknown flags, and those that want a
+// TTL (MultiOperationRecord.deserialize).
 func (o *multiOp) modeKnown() bool {
 	switch o.op {
 	case OpCreate, OpCreate2, OpCreateContainer:
 		flags := int32(binary.LittleEndian.Uint32(o.body))
-		return flags >= FlagPersistent && flags <= FlagTTLSequential
+		return flags >= FlagPersistent && flags <= FlagContainer
 	}
 	return true
 }

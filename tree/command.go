@@ -96,7 +96,7 @@ const KeepBefore Flags = 1
 
 // CommandHeader opens every command.
 type CommandHeader struct {
-	Op      Op // set by the Append functions, except that AppendCreate takes one of the four creates
+	Op      Op // set by the Append functions; AppendCreate and AppendFailed read it
 	Flags   Flags
 	Origin  Origin
 	Tag     uint64    // the caller's, returned in Txn.Tag
@@ -238,11 +238,14 @@ func AppendDeleteContainer(dst []byte, h *CommandHeader, path []byte) []byte {
 	return endCommand(append(dst, path...), start)
 }
 
-// AppendFailed writes a write that could not be decoded: it consumes a zxid
-// and answers code, as in ZooKeeper.
+// AppendFailed writes a write that fails with code whatever the state. With
+// h.Op the op of the request it consumes a zxid: a multi that cannot be decoded,
+// or a null path, on which ZooKeeper fails after it took one. With h.Op OpError
+// it consumes none: any other body that cannot be decoded.
 func AppendFailed(dst []byte, h *CommandHeader, code Code) []byte {
 	dst, start := beginCommand(dst, h, OpError)
-	return endCommand(binary.LittleEndian.AppendUint32(dst, uint32(code)), start)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(code))
+	return endCommand(binary.LittleEndian.AppendUint16(dst, uint16(h.Op)), start)
 }
 
 // AppendOpenSession writes one framed openSession.

@@ -44,7 +44,7 @@ func TestZxidOfFailedWrites(t *testing.T) {
 	b := newBed(t)
 	z := b.s.Root().Zxid()
 	for i, command := range [][]byte{
-		AppendFailed(nil, &b.h, MarshallingError),
+		AppendFailed(nil, &CommandHeader{Op: OpMulti}, MarshallingError),
 		AppendDelete(nil, &b.h, &Delete{[]byte("/none"), -1}),
 		AppendReconfig(nil, &b.h, &Reconfig{ConfigID: -1}),
 		AppendDelete(nil, &CommandHeader{Origin: testOrigin, Session: 99}, &Delete{[]byte("/none"), -1}),
@@ -58,6 +58,7 @@ func TestZxidOfFailedWrites(t *testing.T) {
 		}
 	}
 	for i, command := range [][]byte{
+		AppendFailed(nil, &CommandHeader{Op: OpError}, MarshallingError),
 		AppendAttachSession(nil, &b.h, &AttachSession{ID: b.h.Session, TimeoutMs: 1}),
 		AppendAttachSession(nil, &b.h, &AttachSession{ID: 99}),
 		AppendExpire(nil, &CommandHeader{}, &Expire{ID: 99}),
@@ -418,6 +419,9 @@ func TestMulti(t *testing.T) {
 	}
 	dst, m = BeginMulti(nil, &b.h)
 	dst = AppendMultiCreate(dst, OpCreate, &Create{Path: []byte("/x"), ACL: OpenACL, Flags: 9})
+	b.want(b.one(EndMulti(dst, m)), MarshallingError)
+	dst, m = BeginMulti(nil, &b.h)
+	dst = AppendMultiCreate(dst, OpCreate2, &Create{Path: []byte("/x"), ACL: OpenACL, Flags: FlagTTL})
 	b.want(b.one(EndMulti(dst, m)), MarshallingError)
 }
 

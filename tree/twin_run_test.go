@@ -37,6 +37,9 @@ func (c *call) encode(dst []byte) []byte {
 	case OpReconfig:
 		return AppendReconfig(dst, &h, &Reconfig{Joining: path, ConfigID: -1})
 	case OpError:
+		if c.flags != 0 {
+			h.Op = OpMulti
+		}
 		return AppendFailed(dst, &h, c.code)
 	case OpOpenSession:
 		return AppendOpenSession(dst, &h, &OpenSession{c.id, c.timeoutMs, c.password})
@@ -268,7 +271,7 @@ func (r *caller) call() call {
 	case k < 98:
 		c = call{op: OpReconfig}
 	default:
-		c = call{op: OpError, code: MarshallingError}
+		c = call{op: OpError, code: MarshallingError, flags: int32(r.IntN(2))}
 	}
 	c.session, c.ids, c.origin = r.sessionID(), r.ids(), pick(r, twinOrigins...)
 	if open := slices.Sorted(maps.Keys(r.tw.sessions)); len(open) > 0 && r.IntN(20) > 0 {

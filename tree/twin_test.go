@@ -64,7 +64,7 @@ type call struct {
 	ifOwner   bool
 	owner     Origin // of an expiry
 	neverUsed int64
-	code      Code // of OpError
+	code      Code // of OpError, which consumes a zxid if flags is not 0
 }
 
 type twinResult struct {
@@ -165,6 +165,11 @@ func (t *twin) apply(term uint64, c *call) twinResult {
 		}
 	case OpReap:
 		r.code = t.reapTwin(c, next)
+	case OpError:
+		r.code = c.code
+		if c.flags != 0 {
+			t.zxid = next
+		}
 	default:
 		t.zxid = next
 		t.write(c, &r)
@@ -175,8 +180,6 @@ func (t *twin) apply(term uint64, c *call) twinResult {
 
 func (t *twin) write(c *call, r *twinResult) {
 	switch c.op {
-	case OpError:
-		r.code = c.code
 	case OpOpenSession:
 		_, open := t.sessions[c.id]
 		switch {
@@ -274,7 +277,7 @@ func (t *twin) multi(c *call, r *twinResult) {
 		return
 	}
 	for _, o := range c.ops {
-		if (o.op == OpCreate || o.op == OpCreate2 || o.op == OpCreateContainer) && (o.flags < 0 || o.flags > 6) {
+		if (o.op == OpCreate || o.op == OpCreate2 || o.op == OpCreateContainer) && (o.flags < 0 || o.flags > 4) {
 			r.code = MarshallingError
 			return
 		}
