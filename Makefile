@@ -52,6 +52,10 @@ crash: build ## ROUNDS=200 kills of a real server under load, each followed by a
 conformance: ## the clients' own test suites against ZooKeeper and Holt, side by side (ARGS='--suites java --servers holt --short')
 	cmd/conformance/run $(ARGS)
 
+.PHONY: difftest
+difftest: build ## random operations against ZooKeeper and Holt, compared (SEED=1 OPS=100000 MODE=all; needs Java and Maven)
+	go run ./cmd/difftest -seed $(or $(SEED),1) -ops $(or $(OPS),100000) -mode $(or $(MODE),all) $(ARGS)
+
 .PHONY: measure
 measure: build ## figures of whole processes for BENCHMARKS.md: reads, restart, checkpoint
 	go build -o bin/measure ./cmd/measure

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sort"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// zookeeperVersion is the release compared with; zookeeper.pom.xml pins the same.
+const zookeeperVersion = "3.9.5"
+
+// superPassword authenticates the session that looks at everything.
+const superPassword = "super:holt-difftest"
+
+func digestOf(userPassword string) string {
+	sum := sha1.Sum([]byte(userPassword))
+	user, _, _ := strings.Cut(userPassword, ":")
+	return user + ":" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// modes are the configurations to compare under: zoo.cfg lines beyond the common ones.
+var modes = map[string]map[string]string{
+	"default": {},
+	"quota":   {"enforceQuota": "true"},
+	"plain":   {"extendedTypesEnabled": "false", "reconfigEnabled": "false"},
+	"skipacl": {"skipACL": "yes"},
+	"time":    {"znode.container.checkIntervalMs": "300", "minSessionTimeout": "1000", "tickTime": "500"},
+}
+
+func modeNames() []string {
+	var names []string
+	for name := range modes {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// settings is the zoo.cfg of a mode, the same for both servers.
+func settings(mode, dataDir string, port int) map[string]string {
+	cfg := map[string]string{
+		"tickTime":                        "2000",
+		"dataDir":                         dataDir,
+		"clientPort":                      fmt.Sprint(port),
+		"clientPortAddress":               "127.0.0.1",
+		"maxClientCnxns":                  "0",
+		"minSessionTimeout":               "600000",
+		"maxSessionTimeout":               "3600000",
+		"admin.enableServer":              "false",
+		"forceSync":                       "no",
+		"preAllocSize":                    "1024",
+		"snapCount":                       "10000000",
+		"reconfigEnabled":                 "true",
+		"extendedTypesEnabled":            "true",
+		"4lw.commands.whitelist":          "*",
+		"globalOutstandingLimit":          "100000",
+		"znode.container.checkIntervalMs": "3600000",
+		"DigestAuthenticationProvider.superDigest": digestOf(superPassword),
+	}
+	for k, v := range modes[mode] {
+		cfg[k] = v
+	}
+	return cfg
+}
+
+// process is a server that difftest started.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	dir  string
+	log  string
+	keep bool // leave data and log for whoever looks
+}
+
+// launcher starts servers of one kind, each time with an empty data directory.
+type launcher struct {
+	name    string
+	port    int
+	mode    string
+	keep    bool
+	command func(cfgFile string, cfg map[string]string) *exec.Cmd
+}
+
+func (l *launcher) start() (*process, error) {
+	dir, err := os.MkdirTemp("", "holt-difftest-")
+	if err != nil {
+		return nil, err
+	}
+	cfg := settings(l.mode, filepath.Join(dir, "data"), l.port)
+	cfgFile := filepath.Join(dir, "zoo.cfg")
+	if err := os.WriteFile(cfgFile, []byte(cfgText(cfg)), 0o600); err != nil {
+		return nil, err
+	}
+	p := &process{name: l.name, dir: dir, log: filepath.Join(dir, "log"), keep: l.keep, cmd: l.command(cfgFile, cfg)}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", l.name, err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", l.port)
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		nc, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			nc.Close()
+			return p, nil
+		}
+		if time.Now().After(deadline) {
+			text, _ := os.ReadFile(p.log)
+			p.stop()
+			return nil, fmt.Errorf("%s does not listen on %s:\n%s", l.name, addr, text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func cfgText(cfg map[string]string) string {
+	var lines []string
+	for k, v := range cfg {
+		lines = append(lines, k+"="+v+"\n")
+	}
+	sort.Strings(lines)
+	return strings.Join(lines, "")
+}
+
+// stop ends the process and removes its data.
+func (p *process) stop() {
+	if p == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	_ = p.cmd.Wait()
+	if !p.keep {
+		_ = os.RemoveAll(p.dir)
+	}
+}
+
+// zookeeperLauncher runs Apache ZooKeeper from the jars in lib, fetching them with Maven if they are not there.
+func zookeeperLauncher(lib, mode string, port int) (*launcher, error) {
+	if _, err := os.Stat(filepath.Join(lib, "zookeeper-"+zookeeperVersion+".jar")); err != nil {
+		abs, err := filepath.Abs(lib)
+		if err != nil {
+			return nil, err
+		}
+		mvn := exec.Command("mvn", "-q", "-B", "-f", "cmd/difftest/zookeeper.pom.xml", "dependency:copy-dependencies",
+			"-DincludeScope=runtime", "-DoutputDirectory="+abs)
+		if out, err := mvn.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("fetching Apache ZooKeeper %s with Maven: %w\n%s", zookeeperVersion, err, out)
+		}
+	}
+	return &launcher{name: "zookeeper", port: port, mode: mode, command: func(cfgFile string, cfg map[string]string) *exec.Cmd {
+		// What ZooKeeper reads only as a bare Java property cannot stand in its zoo.cfg.
+		return exec.Command("java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+			"-Dznode.container.checkIntervalMs="+cfg["znode.container.checkIntervalMs"],
+			"-Dzookeeper.admin.enableServer=false", "-Dzookeeper.digest.enabled=false",
+			"-cp", lib+string(os.PathListSeparator)+filepath.Join(lib, "*"), "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfgFile)
+	}}, nil
+}
+
+// holtLauncher runs Holt's binary.
+func holtLauncher(binary, mode string, port int) *launcher {
+	return &launcher{name: "holt", port: port, mode: mode, command: func(cfgFile string, _ map[string]string) *exec.Cmd {
+		return exec.Command(binary, "server", cfgFile)
+	}}
+}
