@@ -43,6 +43,16 @@ func TestTextsAreZooKeepers(t *testing.T) {
 	}
 }
 
+// TestConsWithoutAnswer: a session that was just reset, or only pinged, has no xid to show.
+func TestConsWithoutAnswer(t *testing.T) {
+	s, clients, _ := testSource(t)
+	clients.conns = []Connection{{Remote: "[::1]:9", Session: 16, LastXid: -1, LastZxid: -1, EstablishedMs: 5, TimeoutMs: 6}}
+	want := " /[::1]:9[0](queued=0,recved=0,sent=0,sid=0x10,lop=NA,est=5,to=6,lzxid=0xffffffffffffffff,lresp=0,llat=0,minlat=0,avglat=0,maxlat=0)\n\n"
+	if got := answer(t, s, "cons"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 var digits = regexp.MustCompile(`\d+`)
 
 // TestServerTexts: srvr and stat, whose counters depend on when they were asked.

@@ -24,6 +24,7 @@ func BenchmarkAdd(b *testing.B) {
 			_, paths, hashes, w := benchPaths(shape.paths)
 			hash := w.hash
 			b.ReportAllocs()
+			onCPU(b)
 			i := 0
 			for b.Loop() {
 				if i == shape.paths*shape.conns {
@@ -48,7 +49,7 @@ func BenchmarkFanout(b *testing.B) {
 		for _, append100 := range []bool{false, true} {
 			b.Run(fmt.Sprintf("mode=%d/append=%v", mode, append100), func(b *testing.B) {
 				const conns = 10_000
-				names, paths, hashes, w := benchPaths(100)
+				names, paths, hashes, w := benchPaths(10)
 				event := make([]byte, 100)
 				buffers := make([][]byte, conns)
 				for i := range buffers {
@@ -68,12 +69,13 @@ func BenchmarkFanout(b *testing.B) {
 				}
 				fill()
 				b.ReportAllocs()
+				stop := onCPU(b)
 				i := 0
 				for b.Loop() {
 					if mode == Data && i > 0 && i%len(names) == 0 {
-						b.StopTimer()
+						stop(true)
 						fill()
-						b.StartTimer()
+						stop(false)
 					}
 					w.Fire(DataChanged, names[i%len(names)], hashes[i%len(names)], visit)
 					i++
@@ -90,14 +92,15 @@ func BenchmarkFireOne(b *testing.B) {
 	n := 0
 	visit := func(uint32) { n++ }
 	b.ReportAllocs()
+	stop := onCPU(b)
 	i := 0
 	for b.Loop() {
 		if i%len(names) == 0 {
-			b.StopTimer()
+			stop(true)
 			for p := range paths {
 				_ = w.Add(uint32(p%1000), Data, paths[p], hashes[p])
 			}
-			b.StartTimer()
+			stop(false)
 		}
 		p := order[i%len(order)]
 		w.Fire(DataChanged, names[p], hashes[p], visit)
@@ -118,6 +121,7 @@ func BenchmarkFireMiss(b *testing.B) {
 			}
 			visit := func(uint32) {}
 			b.ReportAllocs()
+			onCPU(b)
 			i := uint64(0)
 			for b.Loop() {
 				i++
@@ -132,14 +136,15 @@ func BenchmarkRemoveConn(b *testing.B) {
 	_, paths, hashes, w := benchPaths(100_000)
 	const conns = 1000
 	b.ReportAllocs()
+	stop := onCPU(b)
 	i := 0
 	for b.Loop() {
 		if i%conns == 0 {
-			b.StopTimer()
+			stop(true)
 			for p := range paths {
 				_ = w.Add(uint32(p%conns), Data, paths[p], hashes[p])
 			}
-			b.StartTimer()
+			stop(false)
 		}
 		w.RemoveConn(uint32(i % conns))
 		i++

@@ -12,8 +12,12 @@ type connEntry struct {
 	noted     bool   // is in Table.stale, where a connection stands at most once
 }
 
-// listSlack is how much a list may hold beyond twice the paths that are watched before it is compacted.
-const listSlack = 32
+// A list is compacted when it holds more than listShare entries per path that is watched, and listSlack. Twice the paths would
+// save eight bytes a watch and cost half as many look-ups again.
+const (
+	listShare = 4
+	listSlack = 64
+)
 
 func (t *Table) conn(conn uint32) *connEntry {
 	if conn >= t.conns.n {
@@ -30,7 +34,7 @@ func (t *Table) listPath(conn, h uint32) {
 }
 
 // overfull says that most of the list is dead.
-func (c *connEntry) overfull() bool { return len(c.list) > 2*int(c.paths)+listSlack }
+func (c *connEntry) overfull() bool { return len(c.list) > listShare*int(c.paths)+listSlack }
 
 // settle compacts the list of a connection if most of it is dead. Each compaction is paid for by as many removals.
 func (t *Table) settle(conn uint32) {
@@ -50,7 +54,7 @@ func (t *Table) compact(conn uint32, c *connEntry) {
 	slices.Sort(c.list)
 	c.list = slices.Compact(c.list)
 	c.list = slices.DeleteFunc(c.list, func(h uint32) bool { return !t.watchesAt(conn, h) })
-	if cap(c.list) > 4*len(c.list)+listSlack {
+	if cap(c.list) > listShare*len(c.list)+listSlack {
 		c.list = slices.Clone(c.list)
 	}
 }

@@ -28,7 +28,7 @@
 //
 //	W1  A path is found by its bytes: equal hashes share a chain and are told apart by comparing directory and name.
 //	W2  A connection lists the hash of every path that it watches, at least once. It may list more; RemoveConn takes what is
-//	    really there, and a list is compacted when more than half of it (and 32 entries) is dead.
+//	    really there, and a list is compacted when three quarters of it (and 64 entries) are dead.
 //	W3  A visit of Fire does not call the table. A loop that must close a connection during a fan-out does so afterwards.
 //	W4  The index has between as many buckets as paths and twice as many; it grows and shrinks by a bucket or two at a time.
 //	W5  Every arena chunk but the one being filled is at least half live, slabs have at most two spare chunks, a record is at

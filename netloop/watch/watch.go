@@ -92,7 +92,7 @@ type Config struct {
 //	RemoveConn(conn) -> conn{hashes of what it may watch} -> index -> path
 //
 // A connection lists its paths by hash and not by number, and may list too much: entries that Fire consumed are left behind
-// and compacted once they outnumber the live ones. So consuming a watch touches nothing but the path's own array and one
+// and compacted once they far outnumber the live ones. So consuming a watch touches nothing but the path's own array and one
 // counter of the connection, and a path may move when memory is given back. Doubly linked lists through every watch lost:
 // 28 bytes a watch and three cache misses to consume one, against 12 and about one.
 type Table struct {
