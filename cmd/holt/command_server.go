@@ -15,7 +15,6 @@ import (
 	"syscall"
 
 	"holt/cmd/holt/config"
-	"holt/wal"
 )
 
 const serverUsage = `usage: holt server [flags] [zoo.cfg]
@@ -66,6 +65,7 @@ func serverCommand(args []string, std stdio) int {
 		return exitOK
 	}
 	logger := newLogger(std.err, c.Logging)
+	slog.SetDefault(logger) // and with it package log's, for libraries that use that
 	for _, w := range warnings {
 		logger.Warn(w.Text, "at", w.Origin)
 	}
@@ -139,8 +139,6 @@ func explain(err error) string {
 	text := err.Error()
 	var op *net.OpError
 	switch {
-	case errors.Is(err, wal.ErrLocked):
-		return text + "; stop that server, or choose another directory with --data-dir"
 	case !errors.As(err, &op) || op.Op != "listen":
 		return text
 	case errors.Is(err, syscall.EADDRINUSE):

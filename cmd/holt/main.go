@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	_ "holt/cmd/holt/quiet" // before libraries print
 )
 
 // Exit codes of every subcommand, beside the shell's own (package shell).
@@ -122,7 +124,7 @@ func buildCommit() string {
 			}
 		}
 	}
-	return "unknown commit"
+	return "unknown" // it becomes part of a version that clients parse: no blanks
 }
 
 func isHelp(arg string) bool { return slices.Contains([]string{"-h", "-help", "--help", "help"}, arg) }

@@ -2,14 +2,12 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"holt/wal"
 )
 
 // holt runs a command line and returns what it printed and its exit code.
@@ -88,11 +86,24 @@ func TestExplainSaysWhatToDo(t *testing.T) {
 	for want, err := range map[string]error{
 		"--client-addr or --admin-addr":       inUse,
 		"not an address of this machine":      elsewhere,
-		"choose another directory with --da":  fmt.Errorf("opening ./data: %w", wal.ErrLocked),
 		"opening ./data: something else said": errors.New("opening ./data: something else said"),
 	} {
 		if got := explain(err); !strings.Contains(got, want) {
 			t.Errorf("got %q, want ...%s...", got, want)
 		}
+	}
+}
+
+// The binary, as users run it, says nothing that it was not asked for: libraries that print at start are silenced.
+func TestBinaryIsQuiet(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "holt")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var errOut strings.Builder
+	cmd := exec.Command(binary, "version")
+	cmd.Stderr = &errOut
+	if out, err := cmd.Output(); err != nil || !strings.HasPrefix(string(out), "holt ") || errOut.Len() > 0 {
+		t.Errorf("%v, printed %q and %q", err, out, errOut.String())
 	}
 }

@@ -52,6 +52,9 @@ func (l *loader) imageVariables(vars map[string]string) {
 	}
 }
 
+// foreignVariables begin like keys and belong to others: the shell and the tools around the server.
+var foreignVariables = map[string]bool{"HOLT_SERVER": true, "HOLT_BIN": true}
+
 func (l *loader) holtVariables(vars map[string]string) {
 	byName := map[string]*Key{}
 	for i := range Keys {
@@ -61,7 +64,7 @@ func (l *loader) holtVariables(vars map[string]string) {
 	}
 	var names []string
 	for name := range vars {
-		if strings.HasPrefix(name, "HOLT_") {
+		if strings.HasPrefix(name, "HOLT_") && !foreignVariables[name] {
 			names = append(names, name)
 		}
 	}
