@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unsafe"
 	"weak"
 
 	"github.com/cespare/xxhash/v2"
@@ -207,6 +208,7 @@ type rawACL struct {
 	schemeNull, idNull bool
 }
 
+// parseACL reads entries as AppendACL wrote them. Their strings alias b.
 func parseACL(b []byte) ([]rawACL, error) {
 	var entries []rawACL
 	for len(b) > 0 {
@@ -224,7 +226,7 @@ func parseACL(b []byte) ([]rawACL, error) {
 			return nil, fmt.Errorf("ACL id: %w", err)
 		}
 		e.schemeNull, e.idNull = scheme == nil, id == nil
-		e.ID = ID{string(scheme), string(id)}
+		e.ID = ID{stringOf(scheme), stringOf(id)}
 		entries = append(entries, e)
 		b = rest
 	}
@@ -260,8 +262,7 @@ func appendACLs(dst []byte, entries []ACL) []byte {
 	return dst
 }
 
-// parseIDs appends the ids that AppendIDs encoded. Their strings are copies:
-// ids may end up in a stored ACL, which must not hold on to a batch.
+// parseIDs appends the ids that AppendIDs encoded. Their strings alias b.
 func parseIDs(dst []ID, b []byte) ([]ID, error) {
 	for len(b) > 0 {
 		scheme, rest, err := parseString(b)
@@ -272,7 +273,7 @@ func parseIDs(dst []ID, b []byte) ([]ID, error) {
 		if err != nil {
 			return dst, fmt.Errorf("identity: %w", err)
 		}
-		dst = append(dst, ID{string(scheme), string(id)})
+		dst = append(dst, ID{stringOf(scheme), stringOf(id)})
 		b = rest
 	}
 	return dst, nil
@@ -296,11 +297,12 @@ func internACL(encoded []byte) *ACLList {
 	if l := interned.lists[string(encoded)].Value(); l != nil {
 		return l
 	}
-	raw, err := parseACL(encoded)
+	l := &ACLList{encoded: string(encoded), sum: xxhash.Sum64(encoded)}
+	raw, err := parseACL(unsafe.Slice(unsafe.StringData(l.encoded), len(l.encoded)))
 	if err != nil {
-		panic(fmt.Sprintf("stored ACL %x does not parse: %v", encoded, err))
+		panic(fmt.Sprintf("tree: stored ACL %x does not parse: %v", encoded, err))
 	}
-	l := &ACLList{entries: make([]ACL, len(raw)), encoded: string(encoded), sum: xxhash.Sum64(encoded)}
+	l.entries = make([]ACL, len(raw))
 	for i := range raw {
 		l.entries[i] = raw[i].ACL
 	}

@@ -25,16 +25,24 @@ func (s *State) Apply(b Batch) (Applied, error) {
 	s.out = Applied{Txns: make([]Txn, 0, n), Changes: make([]Change, 0, 2*n)}
 	for i := 0; len(commands) > 0; i++ {
 		if commands, err = s.command(commands); err != nil {
-			s.forgetLog()
+			s.release()
 			s.restore(before)
-			s.out = Applied{}
 			return Applied{}, fmt.Errorf("apply after zxid %#x: command %d: %w", int64(before.zxid), i, err)
 		}
 	}
 	s.out.Root = s.freeze()
 	out := s.out
-	s.out = Applied{}
+	s.release()
 	return out, nil
+}
+
+// release lets go of the batch and its results.
+func (s *State) release() {
+	s.forgetLog()
+	clear(s.ids)
+	clear(s.ops[:cap(s.ops)])
+	s.ids, s.ops = s.ids[:0], s.ops[:0]
+	s.head, s.out = CommandHeader{}, Applied{}
 }
 
 // countFrames counts commands as far as their frames make sense.

@@ -17,7 +17,7 @@ func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
 	}
 	s.keepOps(ops)
 	if sessionCode != OK {
-		t.Multi = failedResults(len(ops), 0, sessionCode)
+		t.fail(len(ops), 0, sessionCode)
 		return sessionCode, nil
 	}
 	for i := range ops {
@@ -41,7 +41,7 @@ func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
 			s.rollback()
 			clear(s.out.Changes[changes:])
 			s.out.Changes = s.out.Changes[:changes]
-			t.Multi = failedResults(len(ops), i, code)
+			t.fail(len(ops), i, code)
 			return OK, nil
 		}
 		if t.Local {
@@ -54,24 +54,27 @@ func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
 
 // keepOps keeps the memory of a short multi's operations for the next one.
 func (s *State) keepOps(ops []multiOp) {
-	if cap(ops) <= undoLogMax {
+	if cap(ops) <= multiOpsKept {
 		s.ops = ops
 	}
 }
 
-// failedResults are the results of a multi of n operations that failed at i.
-func failedResults(n, i int, code Code) []MultiResult {
-	results := make([]MultiResult, n)
-	for j := range results {
-		results[j] = MultiResult{Op: OpError, Code: RuntimeInconsistency}
-		if j < i {
-			results[j].Code = OK
+// fail makes the results of a multi of n operations that failed at i.
+func (t *Txn) fail(n, i int, code Code) {
+	t.Multi = []MultiResult{}
+	if !t.Local {
+		return
+	}
+	for j := range n {
+		r := MultiResult{Op: OpError, Code: RuntimeInconsistency}
+		switch {
+		case j < i:
+			r.Code = OK
+		case j == i:
+			r.Code = code
 		}
+		t.Multi = append(t.Multi, r)
 	}
-	if i < n {
-		results[i].Code = code
-	}
-	return results
 }
 
 // shown is the result as a client sees it: containers and TTL nodes answer as

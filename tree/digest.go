@@ -80,5 +80,7 @@ func sessionSum(s *Session) uint64 {
 }
 
 // Digest covers the whole state: members with equal state have equal digests,
-// and with different state different ones but for an accident of 2^-64.
+// and with different state different ones but for an accident of 2^-64. Compare
+// it at the same log index, not at the same zxid: attaching a session changes
+// the state and consumes none.
 func (r *Root) Digest() uint64 { return avalanche(fold(r.sum, uint64(r.zxid))) }

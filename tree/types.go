@@ -248,7 +248,7 @@ type Txn struct {
 	Before      *Root         // Flags&KeepBefore: the state just before this command
 	Path        string        // create: the path made, with suffix; aliases the batch when there is no suffix
 	Stat        Stat          // create, setData, setACL, reconfig
-	Multi       []MultiResult // multi: one per operation, never nil for a multi that was decoded
+	Multi       []MultiResult // multi: one per operation; not nil for a multi that was decoded
 	Data        []byte        // reconfig: the new configuration
 	TimeoutMs   int32         // open, attach: as negotiated
 }

@@ -23,9 +23,11 @@ const (
 	undoReplace
 )
 
-// undoLogMax is the length up to which the log's memory is kept for the next
-// multi.
-const undoLogMax = 1024
+// Lengths up to which memory is kept for the next multi.
+const (
+	undoLogKept  = 1024
+	multiOpsKept = 128
+)
 
 // rollback takes back what is in the log.
 func (s *State) rollback() {
@@ -63,7 +65,7 @@ func (s *State) resetDir(u *undo) {
 
 func (s *State) forgetLog() {
 	s.logging = false
-	if cap(s.log) > undoLogMax {
+	if cap(s.log) > undoLogKept {
 		s.log = nil
 		return
 	}
