@@ -112,6 +112,9 @@ func (f *fakeServer) connect(nc net.Conn, frame []byte) bool {
 		f.sessions[f.lastID] = s
 	case s == nil || string(q.Password) != string(s.password):
 		p.TimeoutMs = 0
+		if s != nil {
+			s.nc.Close() // as ZooKeeper does
+		}
 	default:
 		s.nc.Close()
 		p.SessionID = q.SessionID

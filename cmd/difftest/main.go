@@ -36,7 +36,7 @@ func main() {
 	flag.StringVar(&o.against, "against", "holt", "what to start beside ZooKeeper: holt, or zookeeper to test this program")
 	flag.StringVar(&o.binary, "binary", "bin/holt", "Holt's binary")
 	flag.StringVar(&o.lib, "lib", ".cache/zookeeper-"+zookeeperVersion, "directory of ZooKeeper's jars; fetched with Maven if missing")
-	flag.IntVar(&o.port, "port", 22100, "first of two ports for servers started here")
+	flag.IntVar(&o.port, "port", 0, "first of two ports for servers started here; 0: any that are free")
 	flag.IntVar(&o.flipAt, "flip", 0, "flip a bit in this frame of the second server: the run must then fail")
 	flag.DurationVar(&o.shrinkFor, "shrink", 2*time.Minute, "how long to make a failing run smaller")
 	flag.BoolVar(&o.keep, "keep", false, "keep the servers' data and logs in the directory for temporary files")
@@ -68,21 +68,27 @@ type pair struct {
 func newPair(o options, mode string) (*pair, error) {
 	p := &pair{servers: [2]*server{{name: "zookeeper", addr: o.zookeeper}, {name: "holt", addr: o.holt, flipAt: o.flipAt}}}
 	var err error
+	ports := [2]int{o.port, o.port + 1}
+	if o.port == 0 {
+		if ports, err = freePorts(); err != nil {
+			return nil, err
+		}
+	}
 	if o.zookeeper == "" {
-		p.servers[reference].addr = fmt.Sprintf("127.0.0.1:%d", o.port)
-		if p.launchers[reference], err = zookeeperLauncher(o.lib, mode, o.port); err != nil {
+		p.servers[reference].addr = fmt.Sprintf("127.0.0.1:%d", ports[reference])
+		if p.launchers[reference], err = zookeeperLauncher(o.lib, mode, ports[reference]); err != nil {
 			return nil, err
 		}
 	}
 	if o.holt == "" {
-		p.servers[subject].addr = fmt.Sprintf("127.0.0.1:%d", o.port+1)
+		p.servers[subject].addr = fmt.Sprintf("127.0.0.1:%d", ports[subject])
 		if o.against == "zookeeper" {
 			p.servers[subject].name = "zookeeper2"
-			p.launchers[subject], err = zookeeperLauncher(o.lib, mode, o.port+1)
+			p.launchers[subject], err = zookeeperLauncher(o.lib, mode, ports[subject])
 		} else {
 			var binary string
 			binary, err = filepath.Abs(o.binary)
-			p.launchers[subject] = holtLauncher(binary, mode, o.port+1)
+			p.launchers[subject] = holtLauncher(binary, mode, ports[subject])
 		}
 	}
 	for _, l := range p.launchers {

@@ -71,6 +71,19 @@ func settings(mode, dataDir string, port int) map[string]string {
 	return cfg
 }
 
+// freePorts finds two ports of this machine that nobody uses.
+func freePorts() (ports [2]int, err error) {
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return ports, fmt.Errorf("looking for a free port: %w", err)
+		}
+		defer l.Close()
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
 // process is a server that difftest started.
 type process struct {
 	name string

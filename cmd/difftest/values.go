@@ -119,7 +119,6 @@ var acls = []wire.ACL{
 	{Perms: wire.PermRead, Scheme: []byte("world"), ID: []byte("anyone")},
 	{Perms: wire.PermAll &^ wire.PermRead, Scheme: []byte("world"), ID: []byte("anyone")},
 	{Perms: wire.PermAll, Scheme: []byte("auth"), ID: []byte("")},
-	{Perms: wire.PermAll, Scheme: []byte("auth"), ID: nil},
 	{Perms: wire.PermAll, Scheme: []byte("digest"), ID: []byte(digestOf("otter:brook"))},
 	{Perms: wire.PermAll, Scheme: []byte("digest"), ID: []byte(digestOf("badger:sett"))},
 	{Perms: wire.PermRead | wire.PermAdmin, Scheme: []byte("digest"), ID: []byte(digestOf("heron:reed"))},
@@ -133,8 +132,6 @@ var oddACLs = []wire.ACL{
 	{Perms: 1 << 20, Scheme: []byte("world"), ID: []byte("anyone")},
 	{Perms: -1, Scheme: []byte("world"), ID: []byte("anyone")},
 	{Perms: 31, Scheme: []byte("world"), ID: []byte("someone")},
-	{Perms: 31, Scheme: []byte("world"), ID: nil},
-	{Perms: 31, Scheme: nil, ID: []byte("anyone")},
 	{Perms: 31, Scheme: []byte(""), ID: []byte("")},
 	{Perms: 31, Scheme: []byte("none"), ID: []byte("x")},
 	{Perms: 31, Scheme: []byte("super"), ID: []byte("")},
@@ -145,7 +142,6 @@ var oddACLs = []wire.ACL{
 	{Perms: 31, Scheme: []byte("digest"), ID: []byte("a:b:c")},
 	{Perms: 31, Scheme: []byte("digest"), ID: []byte(":")},
 	{Perms: 31, Scheme: []byte("digest"), ID: []byte("")},
-	{Perms: 31, Scheme: []byte("digest"), ID: nil},
 	{Perms: 31, Scheme: []byte("ip"), ID: []byte("")},
 	{Perms: 31, Scheme: []byte("ip"), ID: []byte("127.0.0.1/33")},
 	{Perms: 31, Scheme: []byte("ip"), ID: []byte("127.0.0.1/0")},
@@ -158,6 +154,16 @@ var oddACLs = []wire.ACL{
 	{Perms: 31, Scheme: []byte("ip"), ID: []byte("localhost")},
 }
 
+// nullACLs stand only first in a list: ZooKeeper's answer to a later one depends on what is before it.
+var nullACLs = []wire.ACL{
+	{Perms: 31, Scheme: []byte("auth"), ID: nil},
+	{Perms: 31, Scheme: []byte("world"), ID: nil},
+	{Perms: 31, Scheme: []byte("digest"), ID: nil},
+	{Perms: 31, Scheme: []byte("ip"), ID: nil},
+	{Perms: 31, Scheme: nil, ID: []byte("anyone")},
+	{Perms: 31, Scheme: nil, ID: nil},
+}
+
 func (g *generator) acl() wire.ACLs {
 	switch x := g.rng.IntN(100); {
 	case x < 60:
@@ -168,6 +174,9 @@ func (g *generator) acl() wire.ACLs {
 		return wire.ACLs{}
 	}
 	var list []wire.ACL
+	if g.chance(3) {
+		list = append(list, pick(g, nullACLs))
+	}
 	for range 1 + g.rng.IntN(3) {
 		if g.chance(8) {
 			list = append(list, pick(g, oddACLs))
