@@ -48,10 +48,10 @@ func fromStats(get func(s Stats) float64) func(*Metrics, *Sources) (float64, boo
 	return func(m *Metrics, _ *Sources) (float64, bool) { return get(m.Stats()), true }
 }
 
-// onLeader hides what only a leader reports.
+// onLeader hides what only the leader of an ensemble reports; a standalone server is none.
 func onLeader(f func(*Metrics, *Sources) (float64, bool)) func(*Metrics, *Sources) (float64, bool) {
 	return func(m *Metrics, s *Sources) (float64, bool) {
-		if s.Leader == nil || !s.Leader() {
+		if s.Leader == nil || !s.Leader() || s.QuorumSize == nil || s.QuorumSize() <= 1 {
 			return 0, false
 		}
 		return f(m, s)

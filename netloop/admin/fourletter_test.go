@@ -263,6 +263,7 @@ func TestA1_Whitelist(t *testing.T) {
 // TestGoZookeeperParses runs the client library's own parser, a regular expression over the whole text of srvr.
 func TestGoZookeeperParses(t *testing.T) {
 	s, clients, _ := testSource(t)
+	s.Version.Build = "1.0 (unknown commit)"
 	clients.conns = clients.conns[:1] // it has no expression for a connection without a session
 	addr := serve(t, s)
 	stats, ok := zk.FLWSrvr([]string{addr}, 5*time.Second)

@@ -3,6 +3,7 @@ package admin
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -111,14 +112,23 @@ type QuorumConfig struct {
 // Version says which ZooKeeper this server is compatible with and which build it is.
 type Version struct {
 	ZooKeeper string // 3.9.5
-	Build     string // of Holt: letters, digits, dots
+	Build     string // of Holt; what is no letter, digit or dot shows as -
 	Built     time.Time
 }
 
 // String is in the form "3.9.5-holt-1.0, built on 02/11/2026 20:18 UTC". The date has the form of ZooKeeper up to 3.5, as the
 // regular expression of go-zookeeper insists on it; nobody insists on the newer one.
 func (v Version) String() string {
-	return fmt.Sprintf("%s-holt-%s, built on %s", v.ZooKeeper, v.Build, v.Built.UTC().Format("01/02/2006 15:04 MST"))
+	return fmt.Sprintf("%s-holt-%s, built on %s", v.ZooKeeper, strings.Map(versionRune, v.Build), v.Built.UTC().Format("01/02/2006 15:04 MST"))
+}
+
+// versionRune keeps what the same regular expression takes for part of a version.
+func versionRune(r rune) rune {
+	switch {
+	case r >= '0' && r <= '9', r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '.', r == '-':
+		return r
+	}
+	return '-'
 }
 
 // defaultTraceMask is what a fresh ZooKeeper answers to gtmk. Holt has no tracing by mask; it keeps the number.

@@ -155,7 +155,7 @@ func writeWchs(w *bufio.Writer, s *Source) {
 }
 
 // watchesListedMax bounds the watches up to which wchs lists them, to count a path that several loops watch once.
-const watchesListedMax = 100_000
+const watchesListedMax = 10_000
 
 func (s *Source) watchSummary() WatchCounts {
 	n := s.Clients.WatchCounts()
@@ -237,7 +237,11 @@ func writeExpiries[T any](w *bufio.Writer, buckets map[int64][]T, text func(T) s
 	}
 	fmt.Fprintf(w, "Sets (%d)/(%d):\n", len(buckets), n)
 	for _, at := range slices.Sorted(maps.Keys(buckets)) {
-		fmt.Fprintf(w, "%d expire at %s:\n", len(buckets[at]), time.UnixMilli(at).UTC().Format("Mon Jan 02 15:04:05 MST 2006"))
+		when := "an unknown time"
+		if at != 0 {
+			when = time.UnixMilli(at).UTC().Format("Mon Jan 02 15:04:05 MST 2006")
+		}
+		fmt.Fprintf(w, "%d expire at %s:\n", len(buckets[at]), when)
 		for _, element := range buckets[at] {
 			fmt.Fprintf(w, "\t%s\n", text(element))
 		}

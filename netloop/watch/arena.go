@@ -3,6 +3,7 @@ package watch
 import (
 	"encoding/binary"
 	"math"
+	"unsafe"
 )
 
 // arena holds records of changing length: the name of a path (or directory) and, for a path with few watchers, the watchers.
@@ -18,6 +19,7 @@ type arena struct {
 	chunks  []chunk
 	current uint32   // the chunk being filled
 	free    []uint32 // numbers of chunks without memory
+	held    int64    // bytes of all chunks
 	sparse  []uint32 // chunks to be emptied by tidy
 	ref     func(owner uint32) *ref
 }
@@ -125,6 +127,7 @@ func (a *arena) place(n int) (ref, []byte) {
 }
 
 func (a *arena) newChunk(n int) uint32 {
+	a.held += int64(n)
 	if last := len(a.free) - 1; last >= 0 {
 		i := a.free[last]
 		a.free = a.free[:last]
@@ -179,14 +182,9 @@ func (a *arena) empty(i uint32) {
 		copy(buf, rec.buf)
 		*owner = to
 	}
+	a.held -= int64(cap(a.chunks[i].buf))
 	a.chunks[i] = chunk{}
 	a.free = append(a.free, i)
 }
 
-func (a *arena) bytes() int64 {
-	n := int64(cap(a.chunks)) * 32
-	for i := range a.chunks {
-		n += int64(cap(a.chunks[i].buf))
-	}
-	return n
-}
+func (a *arena) bytes() int64 { return a.held + int64(cap(a.chunks))*int64(unsafe.Sizeof(chunk{})) }

@@ -29,7 +29,9 @@ func (t *Table) conn(conn uint32) *connEntry {
 // listPath notes that conn watches a path with hash h.
 func (t *Table) listPath(conn, h uint32) {
 	c := t.conn(conn)
+	before := cap(c.list)
 	c.list = append(c.list, h)
+	t.listSlots += int64(cap(c.list) - before)
 	t.settle(conn)
 }
 
@@ -39,6 +41,7 @@ func (c *connEntry) overfull() bool { return len(c.list) > listShare*int(c.paths
 // settle compacts the list of a connection if most of it is dead. Each compaction is paid for by as many removals.
 func (t *Table) settle(conn uint32) {
 	c := t.conn(conn)
+	before := cap(c.list)
 	switch {
 	case c.paths == 0 && cap(c.list) > listSlack:
 		c.list = nil
@@ -47,6 +50,7 @@ func (t *Table) settle(conn uint32) {
 	case c.overfull():
 		t.compact(conn, c)
 	}
+	t.listSlots += int64(cap(c.list) - before)
 }
 
 // compact leaves each hash once, and only those at which the connection watches something.

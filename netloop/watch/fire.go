@@ -91,6 +91,7 @@ func (t *Table) fireCrowd(id, n uint32, r rule, visit func(uint32)) {
 		t.dropPath(id)
 	default:
 		all.sweep()
+		t.countCrowd(&t.many[n])
 		p.watchers = kept
 		t.uncrowd(id)
 	}

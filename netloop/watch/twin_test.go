@@ -218,6 +218,7 @@ func checkInvariants(t testing.TB, w *Table) {
 	if n := w.paths.links.n; w.paths.heads.n > max(1, 2*n) || n > w.paths.heads.n {
 		t.Fatalf("W4: %d buckets for %d paths", w.paths.heads.n, n)
 	}
+	checkBytes(t, w)
 	refs := map[uint32]uint32{}
 	for id := range w.path.n {
 		p := w.path.at(id)
@@ -257,6 +258,27 @@ func checkInvariants(t testing.TB, w *Table) {
 				t.Fatalf("W5: chunk %d holds %d live of %d bytes", i, c.live, len(c.buf))
 			}
 		}
+	}
+}
+
+// checkBytes counts by a walk what Bytes keeps as it goes.
+func checkBytes(t testing.TB, w *Table) {
+	t.Helper()
+	lists, crowds, text := int64(0), int64(0), int64(0)
+	for i := range w.conns.n {
+		lists += int64(cap(w.conns.at(i).list))
+	}
+	for i := range w.many {
+		crowds += int64(len(w.many[i].all.slots) + len(w.many[i].recursive.slots))
+	}
+	for _, a := range []*arena{&w.text, &w.dirText} {
+		for i := range a.chunks {
+			text += int64(cap(a.chunks[i].buf))
+		}
+	}
+	if lists != w.listSlots || crowds != w.crowdSlots || text != w.text.held+w.dirText.held {
+		t.Fatalf("W6: %d slots of lists, %d of crowds, %d bytes of text; a walk counts %d, %d, %d",
+			w.listSlots, w.crowdSlots, w.text.held+w.dirText.held, lists, crowds, text)
 	}
 }
 

@@ -5,17 +5,27 @@ import "unsafe"
 // VisitPaths visits every path that has a watcher in the data table, with its watchers: what wchp prints. The path is valid
 // during the call only; visit must not call the table. It stops when visit returns false. Order is unspecified.
 func (t *Table) VisitPaths(visit func(path []byte, conns []uint32) bool) {
+	t.VisitSomePaths(0, t.path.n, visit)
+}
+
+// VisitSomePaths is VisitPaths in pieces, so that a loop can serve in between: it looks at n paths from the given position and
+// returns where to go on, 0 at the end. A path that is removed or added between two pieces may be missed or seen twice.
+func (t *Table) VisitSomePaths(from, n uint32, visit func(path []byte, conns []uint32) bool) (next uint32) {
 	var conns []uint32
-	for id := range t.path.n {
+	for id := from; id < t.path.n; id++ {
+		if id-from == n {
+			return id
+		}
 		conns = t.appendConns(conns[:0], id)
 		if len(conns) == 0 {
 			continue
 		}
 		t.name = t.appendPath(t.name[:0], id)
 		if !visit(t.name, conns) {
-			return
+			return 0
 		}
 	}
+	return 0
 }
 
 // appendConns appends the connections that path id has in the data table.
@@ -47,7 +57,9 @@ func (t *Table) VisitConns(visit func(conn uint32, path []byte) bool) {
 		if c.dataPaths == 0 {
 			continue
 		}
+		before := cap(c.list)
 		t.compact(conn, c)
+		t.listSlots += int64(cap(c.list) - before)
 		for _, h := range c.list {
 			for id := t.paths.first(h); id != none; id = t.paths.next(id) {
 				if t.modes(id, conn)&inDataTable == 0 {
@@ -62,16 +74,10 @@ func (t *Table) VisitConns(visit func(conn uint32, path []byte) bool) {
 	}
 }
 
-// Bytes estimates the memory that the table holds, slack included. It costs a walk over chunks and connections, not watches.
+// Bytes estimates the memory that the table holds, slack included. It walks nothing.
 func (t *Table) Bytes() int64 {
 	n := t.paths.bytes() + t.path.bytes(int(unsafe.Sizeof(pathEntry{}))) + t.text.bytes()
 	n += t.dirs.bytes() + t.dir.bytes(int(unsafe.Sizeof(dirEntry{}))) + t.dirText.bytes()
-	n += t.conns.bytes(int(unsafe.Sizeof(connEntry{}))) + int64(cap(t.stale)+cap(t.free))*4
-	for i := range t.conns.n {
-		n += int64(cap(t.conns.at(i).list)) * 4
-	}
-	for i := range t.many {
-		n += int64(unsafe.Sizeof(crowd{})) + 4*int64(cap(t.many[i].all.slots)+cap(t.many[i].recursive.slots))
-	}
-	return n
+	n += t.conns.bytes(int(unsafe.Sizeof(connEntry{}))) + int64(cap(t.many))*int64(unsafe.Sizeof(crowd{}))
+	return n + 4*(t.listSlots+t.crowdSlots+int64(cap(t.stale)+cap(t.free)))
 }

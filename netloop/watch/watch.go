@@ -112,10 +112,12 @@ type Table struct {
 	conns slab[connEntry]
 	stale []uint32 // connections whose list wants compacting, noted by Fire
 
-	counts Counts
-	event  uint32 // stamps the connections already told of the running event
-	firing bool
-	name   []byte // scratch for visits
+	counts     Counts
+	listSlots  int64  // capacity of all connections' lists
+	crowdSlots int64  // and of all crowds
+	event      uint32 // stamps the connections already told of the running event
+	firing     bool
+	name       []byte // scratch for visits
 }
 
 // Counts of the table, kept as watches come and go.
@@ -235,6 +237,7 @@ func (t *Table) RemoveConn(conn uint32) {
 	if c.paths != 0 || c.dataPaths != 0 {
 		panic("watch: W2: a connection watches a path that it does not list")
 	}
+	t.listSlots -= int64(cap(c.list))
 	*c = connEntry{noted: c.noted}
 }
 

@@ -178,6 +178,24 @@ func TestW3_VisitMustNotCallBack(t *testing.T) {
 	w.Fire(DataChanged, "/a", w.hash("/a"), func(uint32) { w.RemoveConn(1) })
 }
 
+func TestVisitSomePaths(t *testing.T) {
+	w := New(Config{})
+	for i := range 100 {
+		mustAdd(t, w, uint32(i), Data, fmt.Sprint("/", i))
+	}
+	seen, pieces := map[string]bool{}, 0
+	for from, more := uint32(0), true; more; more = from != 0 {
+		from = w.VisitSomePaths(from, 30, func(path []byte, conns []uint32) bool {
+			seen[string(path)] = true
+			return len(conns) == 1
+		})
+		pieces++
+	}
+	if len(seen) != 100 || pieces != 4 {
+		t.Errorf("%d paths in %d pieces", len(seen), pieces)
+	}
+}
+
 func TestErrFull(t *testing.T) {
 	w := New(Config{WatchesMax: 2})
 	mustAdd(t, w, 1, Data, "/a")

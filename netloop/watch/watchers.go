@@ -4,6 +4,7 @@ package watch
 // time, so that a change deep under a path that thousands watch reads only the few that want to know.
 type crowd struct {
 	all, recursive set
+	counted        int64 // slots that Table.crowdSlots has of it
 }
 
 // recordSlotsMax is the most watchers a record holds: a search in it reads at most 256 bytes. A path returns from a crowd to
@@ -66,6 +67,7 @@ func (t *Table) put(id, conn uint32, m Mode) {
 	c.all.put(conn, m)
 	c.recursive.put(conn, m&Recursive)
 	p.watchers = c.all.n
+	t.countCrowd(c)
 	t.uncrowd(id)
 }
 
@@ -127,7 +129,15 @@ func (t *Table) makeCrowd(id uint32) {
 		c.all.put(slotConn(s), slotMode(s))
 		c.recursive.put(slotConn(s), slotMode(s)&Recursive)
 	}
+	t.countCrowd(c)
 	t.setCrowd(id, n)
+}
+
+// countCrowd keeps Table.crowdSlots after the sets of a crowd have changed.
+func (t *Table) countCrowd(c *crowd) {
+	now := int64(len(c.all.slots) + len(c.recursive.slots))
+	t.crowdSlots += now - c.counted
+	c.counted = now
 }
 
 func (t *Table) setCrowd(id, n uint32) {
@@ -166,6 +176,7 @@ func (t *Table) newCrowd() uint32 {
 }
 
 func (t *Table) freeCrowd(n uint32) {
+	t.crowdSlots -= t.many[n].counted
 	t.many[n] = crowd{}
 	t.free = append(t.free, n)
 }
