@@ -301,9 +301,9 @@ func TestTwin(t *testing.T) {
 		"colliding": func(p string) uint64 { return uint64(len(p)) & 3 },
 	}
 	shapes := map[string]struct{ conns, names, ops int }{
-		"few watchers":  {5, 6, 8000},
-		"many watchers": {400, 2, 8000},
-		"many paths":    {20, 30, 8000},
+		"few watchers":  {5, 6, 5000},
+		"many watchers": {400, 2, 5000},
+		"many paths":    {20, 30, 5000},
 	}
 	for hashName, hash := range hashes {
 		for name, shape := range shapes {
