@@ -123,15 +123,19 @@ func (s *server) listen() error {
 	}
 	source.Clients = s.client
 	s.metrics.SetSources(s.sources())
-	for _, addr := range []string{c.Admin.Addr(), c.Admin.MetricsAddr()} {
-		if addr == "" {
+	for _, port := range []struct {
+		addr   string
+		listen func(string, *admin.Source) (*admin.Server, error)
+	}{{c.Admin.Addr(), admin.Listen}, {c.Admin.MetricsAddr(), admin.ListenMetrics}} {
+		if port.addr == "" {
 			continue
 		}
-		a, err := admin.Listen(addr, source)
+		a, err := port.listen(port.addr, source)
 		if err != nil {
 			return err
 		}
 		s.admin = append(s.admin, a)
+		s.logger.Info("serving operators", "addr", a.Addr())
 	}
 	_, err = s.client.Start(s.quorum)
 	return err
@@ -198,6 +202,8 @@ func rules(c *config.Config) tree.Rules {
 		{c.Tree.TTLNodes, tree.RuleTTL},
 		{c.Tree.ReconfigEnabled, tree.RuleReconfigEnabled},
 		{!c.Auth.DigestEnabled, tree.RuleNoDigest},
+		{c.Tree.SASLScheme, tree.RuleSASL},
+		{c.Tree.X509Scheme, tree.RuleX509},
 	} {
 		if set.on {
 			r |= set.rule

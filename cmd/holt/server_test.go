@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -199,5 +200,31 @@ func TestServer_BadDataDirectory(t *testing.T) {
 	c := serverConfig(t, missing, config.Setting{Name: "datadir.autocreate", Value: "false", Origin: "test"})
 	if err := run(t.Context(), c, logger); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("missing directory without datadir.autocreate: %v", err)
+	}
+}
+
+func TestServer_MetricsAddressServesNothingElse(t *testing.T) {
+	adminAddr, metricsAddr := freeAddr(t), freeAddr(t)
+	_, port, err := net.SplitHostPort(metricsAddr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	startServer(t, serverConfig(t, t.TempDir(),
+		config.Setting{Name: "holt.adminAddr", Value: adminAddr, Origin: "test"},
+		config.Setting{Name: "metricsProvider.className", Value: "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider", Origin: "test"},
+		config.Setting{Name: "metricsProvider.httpHost", Value: "127.0.0.1", Origin: "test"},
+		config.Setting{Name: "metricsProvider.httpPort", Value: port, Origin: "test"}))
+	for url, want := range map[string]int{
+		adminAddr + "/metrics": 200, adminAddr + "/commands/ruok": 200, adminAddr + "/healthz": 200, adminAddr + "/readyz": 200,
+		metricsAddr + "/metrics": 200, metricsAddr + "/commands/ruok": 404, metricsAddr + "/debug/pprof/": 404,
+	} {
+		response, err := http.Get("http://" + url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != want {
+			t.Errorf("%s: status %d, want %d", url, response.StatusCode, want)
+		}
 	}
 }

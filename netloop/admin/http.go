@@ -30,10 +30,7 @@ func Handler(s *Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /commands", func(w http.ResponseWriter, _ *http.Request) { writeLinks(w) })
 	mux.HandleFunc("/commands/", func(w http.ResponseWriter, r *http.Request) { serveCommand(w, r, s) })
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		s.Metrics.WritePrometheus(w)
-	})
+	handleMetrics(mux, s)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { serveReady(w, s) })
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -42,6 +39,14 @@ func Handler(s *Source) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// handleMetrics answers /metrics in Prometheus text format.
+func handleMetrics(mux *http.ServeMux, s *Source) {
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		s.Metrics.WritePrometheus(w)
+	})
 }
 
 func writeLinks(w io.Writer) {
@@ -81,7 +86,17 @@ type Server struct {
 }
 
 // Listen opens addr and serves Handler on it.
-func Listen(addr string, s *Source) (*Server, error) {
+func Listen(addr string, s *Source) (*Server, error) { return listen(addr, s, Handler(s)) }
+
+// ListenMetrics opens addr and serves /metrics on it and nothing else: the address of ZooKeeper's Prometheus provider is open to
+// the network by default, and commands and profiles are not for everybody.
+func ListenMetrics(addr string, s *Source) (*Server, error) {
+	mux := http.NewServeMux()
+	handleMetrics(mux, s)
+	return listen(addr, s, mux)
+}
+
+func listen(addr string, s *Source, handler http.Handler) (*Server, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin: opening the admin address (is another server running?): %w", err)
@@ -90,7 +105,7 @@ func Listen(addr string, s *Source) (*Server, error) {
 		listen: ln,
 		done:   make(chan struct{}),
 		http: http.Server{
-			Handler: Handler(s), ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerMax,
+			Handler: handler, ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, WriteTimeout: answerMax,
 			MaxHeaderBytes: headerBytesMax,
 		},
 	}
