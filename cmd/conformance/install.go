@@ -24,6 +24,7 @@ type house struct {
 	class  string // compiled java/src
 	venv   string // Python with kazoo
 	logs   string
+	notRun reasons // not-run.txt
 }
 
 func newHouse(root string) *house {

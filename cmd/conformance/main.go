@@ -71,6 +71,9 @@ func run(ctx context.Context, args []string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if h.notRun, err = readReasons(filepath.Join(h.source, "not-run.txt")); err != nil {
+		return err
+	}
 	exceptions, err := readReasons(filepath.Join(h.source, "exceptions.txt"))
 	if err != nil {
 		return err
@@ -93,7 +96,7 @@ func parseFlags(args []string) (Config, error) {
 	flags.StringVar(&servers, "servers", "", "servers to run them against (default zookeeper,holt; with -short holt)")
 	flags.BoolVar(&cfg.Short, "short", false, "a part of the tests that fits a continuous build")
 	flags.StringVar(&cfg.Only, "only", "", "only the units (test classes, modules) whose name contains this")
-	flags.IntVar(&cfg.Jobs, "jobs", min(jobsMax, max(2, runtime.NumCPU())), "units run at a time")
+	flags.IntVar(&cfg.Jobs, "jobs", min(jobsMax, max(4, 2*runtime.NumCPU())), "units run at a time (tests wait more than they work)")
 	flags.IntVar(&cfg.PortBase, "port-base", 21000, "first port to use; each job takes the next hundred")
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
