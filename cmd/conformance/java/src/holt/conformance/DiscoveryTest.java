@@ -61,6 +61,17 @@ public class DiscoveryTest extends BaseClassForTests {
         assertTrue(condition.getAsBoolean(), what);
     }
 
+    /** Curator removes and registers anew what was registered before it heard of its connection, so this may take a while. */
+    private void awaitInstances(int n) throws InterruptedException {
+        await(n + " instances", () -> {
+            try {
+                return discovery.queryForInstances(NAME).size() == n;
+            } catch (Exception notYet) {
+                return false;
+            }
+        });
+    }
+
     @Test
     public void registeredInstanceIsFoundAndUnregisteredIsNot() throws Exception {
         ServiceInstance<String> one = instance(1001);
@@ -88,9 +99,9 @@ public class DiscoveryTest extends BaseClassForTests {
         ServiceDiscovery<String> leaving = ServiceDiscoveryBuilder.builder(String.class).client(other).basePath(BASE).build();
         leaving.start();
         leaving.registerService(instance(1002));
-        assertEquals(1, discovery.queryForInstances(NAME).size());
+        awaitInstances(1);
         other.close();
-        assertEquals(0, discovery.queryForInstances(NAME).size());
+        awaitInstances(0);
     }
 
     @Test
@@ -105,13 +116,7 @@ public class DiscoveryTest extends BaseClassForTests {
         });
         KillSession.kill(client.getZookeeperClient().getZooKeeper());
         assertTrue(reconnected.await(20, TimeUnit.SECONDS));
-        await("instance registered again", () -> {
-            try {
-                return discovery.queryForInstances(NAME).size() == 1;
-            } catch (Exception notYet) {
-                return false;
-            }
-        });
+        awaitInstances(1);
     }
 
     @Test
