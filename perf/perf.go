@@ -43,6 +43,9 @@ type Gauge struct{ v atomic.Int64 }
 // Set sets the level.
 func (g *Gauge) Set(v int64) { g.v.Store(v) }
 
+// Add moves the level.
+func (g *Gauge) Add(n int64) { g.v.Add(n) }
+
 // Value returns the level.
 func (g *Gauge) Value() int64 { return g.v.Load() }
 
@@ -84,6 +87,7 @@ type Metrics struct {
 	LargeRequests, LargeReplies                              Counter
 	SessionsExpired, AuthFailures, HandshakesFailed          Counter
 	FourLetterPackets                                        Counter
+	FourLetterConns                                          Gauge // being answered; ZooKeeper counts them as connections
 	DigestMismatches                                         Counter
 	TTLCreated, TTLDeleted                                   Counter
 	EventsDenied                                             Counter // events not sent because of the ACL

@@ -33,7 +33,7 @@ func (m *Metrics) Stats() Stats {
 		LatencyMinMs:    int64(latency.Min() / 1e6),
 		LatencyMaxMs:    int64(latency.Max / 1e6),
 		LatencyAvgMs:    latency.Mean() / 1e6,
-		Conns:           m.loopGauge(gaugeConns),
+		Conns:           m.loopGauge(gaugeConns) + m.FourLetterConns.Value(),
 		Outstanding:     m.loopGauge(gaugeOutstanding),
 		Watches:         m.loopGauge(gaugeWatches),
 		FsyncSlow:       m.FsyncSlow.Value(),

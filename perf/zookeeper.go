@@ -64,7 +64,7 @@ var zkGauges = []zkGauge{
 	{"max_latency", fromStats(func(s Stats) float64 { return float64(s.LatencyMaxMs) }), false},
 	{"packets_received", fromStats(func(s Stats) float64 { return float64(s.PacketsReceived) }), false},
 	{"packets_sent", fromStats(func(s Stats) float64 { return float64(s.PacketsSent) }), false},
-	{"num_alive_connections", fromLoops(gaugeConns), false},
+	{"num_alive_connections", fromStats(func(s Stats) float64 { return float64(s.Conns) }), false},
 	{"outstanding_requests", fromLoops(gaugeOutstanding), false},
 	{"znode_count", fromSource(func(s *Sources) func() int64 { return s.Znodes }), false},
 	{"watch_count", fromLoops(gaugeWatches), false},

@@ -3,7 +3,6 @@ package admin
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -35,6 +34,8 @@ func ServeFourLetter(conn net.Conn, word string, read []byte, src *Source) {
 		return
 	}
 	src.Metrics.FourLetterPackets.Inc()
+	src.Metrics.FourLetterConns.Add(1)
+	defer src.Metrics.FourLetterConns.Add(-1)
 	_ = conn.SetDeadline(time.Now().Add(answerTimeout))
 	w := bufio.NewWriter(conn)
 	switch {
@@ -74,6 +75,5 @@ func linger(conn net.Conn) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(lingerTime))
-	_, err := io.CopyN(io.Discard, conn, lingerBytesMax)
-	_ = errors.Is(err, io.EOF) // whatever it was, the conversation is over
+	_, _ = io.CopyN(io.Discard, conn, lingerBytesMax) // however it ends, the conversation is over
 }
