@@ -84,17 +84,17 @@ func (t *Table) fireCrowd(id, n uint32, r rule, visit func(uint32)) {
 			kept++
 		}
 	}
-	switch p := t.path.at(id); {
-	case kept == all.n:
-	case kept == 0:
-		p.watchers = 0
-		t.dropPath(id)
-	default:
-		all.sweep()
-		t.countCrowd(&t.many[n])
-		p.watchers = kept
-		t.uncrowd(id)
+	if kept == all.n {
+		return
 	}
+	t.path.at(id).watchers = kept
+	if kept == 0 {
+		t.dropPath(id)
+		return
+	}
+	all.sweep()
+	t.countCrowd(&t.many[n])
+	t.uncrowd(id)
 }
 
 // tell visits one watcher if the rule says so and returns its slot as it is afterwards.
