@@ -83,8 +83,12 @@ func TestMalformedAndUnknownRequests(t *testing.T) {
 	if p := c.call(2, wire.OpGetData, nil); p.Err != wire.CodeMarshallingError {
 		t.Errorf("malformed read: %v", p.Err)
 	}
-	if p := c.call(3, wire.OpCreate, pathBody("/x")); p.Err != wire.CodeMarshallingError || p.Zxid != before+1 {
+	if p := c.call(3, wire.OpCreate, pathBody("/x")); p.Err != wire.CodeMarshallingError || p.Zxid != before {
 		t.Errorf("malformed write: %v, zxid %d after %d", p.Err, p.Zxid, before)
+	}
+	null := wire.VersionRequest{}
+	if p := c.call(3, wire.OpDelete, null.Append); p.Err != wire.CodeMarshallingError || p.Zxid != before+1 {
+		t.Errorf("write with a null path: %v, zxid %d after %d", p.Err, p.Zxid, before)
 	}
 	if p := c.call(4, wire.OpGetData, watchBody("/", false)); p.Err != 0 {
 		t.Errorf("the connection did not survive: %v", p.Err)

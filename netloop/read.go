@@ -40,14 +40,12 @@ func (l *loop) read(c *conn, h *wire.RequestHeader, body []byte, root *tree.Root
 		l.drop(c, "unknown request")
 		return
 	default:
-		c.out = c.out[:start]
 		if h.Op == wire.OpMultiRead {
-			c.out = wire.AppendReplyHeader(wire.BeginFrame(c.out), xid, int64(root.Zxid()), wire.Code(code))
-			c.out = wire.AppendMultiEnd(c.out)
+			wire.AppendReplyHeader(c.out[:start+wire.FrameHeaderBytes], xid, int64(root.Zxid()), wire.Code(code))
 			wire.EndFrame(c.out, start)
 			break
 		}
-		c.out = wire.AppendErrorReply(c.out, xid, int64(root.Zxid()), wire.Code(code))
+		c.out = wire.AppendErrorReply(c.out[:start], xid, int64(root.Zxid()), wire.Code(code))
 	}
 	l.answered(c, h.Op, xid, int64(root.Zxid()), startNs)
 }
@@ -256,35 +254,42 @@ func (l *loop) whoAmI(c *conn) {
 	}
 }
 
-// multiRead answers getData and getChildren operations, each with its own outcome, all from one root.
+// multiRead answers getData and getChildren operations, each with its own outcome, all from one root. Their watch flags
+// mean nothing: ZooKeeper drops them when it decodes the operations (MultiOperationRecord.deserialize). A request that
+// cannot be decoded fails as a whole, a null path fails it when its turn comes; the reply has a list of results even so.
 func (l *loop) multiRead(c *conn, body []byte, root *tree.Root) tree.Code {
-	m := wire.NewMultiReader(wire.OpMultiRead, body)
 	var op wire.MultiOp
+	m := wire.NewMultiReader(wire.OpMultiRead, body)
 	for m.Next(&op) {
-		start := len(c.out)
-		c.out = wire.AppendMultiOK(c.out, op.Op)
-		code := tree.OK
-		if op.Op == wire.OpGetData {
-			code = l.appendData(c, root, op.Path, op.Watch)
-		} else {
-			code = l.appendChildrenOf(c, root, op.Path, op.Watch)
-		}
-		if code != tree.OK {
-			c.out = wire.AppendMultiError(c.out[:start], wire.Code(code))
-		}
 	}
 	if m.Bad() {
+		c.out = wire.AppendMultiEnd(c.out)
 		return tree.MarshallingError
 	}
+	code := tree.OK
+	for m = wire.NewMultiReader(wire.OpMultiRead, body); code == tree.OK && m.Next(&op); {
+		start := len(c.out)
+		c.out = wire.AppendMultiOK(c.out, op.Op)
+		if op.Op == wire.OpGetData {
+			code = l.appendData(c, root, op.Path, false)
+		} else {
+			code = l.appendChildrenOf(c, root, op.Path)
+		}
+		switch code {
+		case tree.OK:
+		case tree.MarshallingError:
+			c.out = c.out[:start]
+		default:
+			c.out = wire.AppendMultiError(c.out[:start], wire.Code(code))
+			code = tree.OK
+		}
+	}
 	c.out = wire.AppendMultiEnd(c.out)
-	return tree.OK
+	return code
 }
 
-func (l *loop) appendChildrenOf(c *conn, root *tree.Root, path []byte, watched bool) tree.Code {
+func (l *loop) appendChildrenOf(c *conn, root *tree.Root, path []byte) tree.Code {
 	n, code := l.lookup(c, root, path, tree.PermRead)
-	if code == tree.OK && watched {
-		code = l.watch(c, watch.Child, path)
-	}
 	if code == tree.OK {
 		c.out = appendChildren(c.out, n)
 	}

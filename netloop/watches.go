@@ -89,6 +89,9 @@ func (l *loop) setWatches(c *conn, op wire.Op, body []byte, root *tree.Root) tre
 		{q.Persistent, watch.Persistent, nil},
 		{q.PersistentRecursive, watch.Recursive, nil},
 	} {
+		if list.paths.Null() {
+			return tree.MarshallingError // after what precedes it has been done, as ZooKeeper's exception comes then
+		}
 		if code := l.rewatch(c, list.paths, list.mode, root, list.missed); code != tree.OK {
 			return code
 		}

@@ -6,88 +6,86 @@ import (
 	"holt/tree"
 )
 
-// write encodes a write as a command. One that cannot be decoded is a command too: it consumes a zxid and answers
-// MarshallingError, as in ZooKeeper.
+// write encodes a write as a command. One that cannot be decoded is a command too, so that it is answered in its turn.
 func (l *loop) write(c *conn, h *wire.RequestHeader, body []byte) {
 	r := wire.NewReader(body)
-	ok := false
+	parsed, path := true, []byte{}
 	switch h.Op {
 	case wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL:
-		ok = l.create(c, h, &r)
+		parsed, path = l.create(c, h, &r)
 	case wire.OpDelete:
 		var q wire.VersionRequest
-		if ok = q.Parse(&r) && q.Path != nil; ok {
+		if parsed, path = q.Parse(&r), q.Path; parsed && path != nil {
 			head := l.enqueue(c, h, tree.OpDelete)
-			l.commands = tree.AppendDelete(l.commands, &head, &tree.Delete{Path: q.Path, Version: q.Version})
+			l.commands = tree.AppendDelete(l.commands, &head, &tree.Delete{Path: path, Version: q.Version})
 		}
 	case wire.OpSetData:
 		var q wire.SetDataRequest
-		if ok = q.Parse(&r) && q.Path != nil; ok {
+		if parsed, path = q.Parse(&r), q.Path; parsed && path != nil {
 			head := l.enqueue(c, h, tree.OpSetData)
-			l.commands = tree.AppendSetData(l.commands, &head, &tree.SetData{Path: q.Path, Data: q.Data, Version: q.Version})
+			l.commands = tree.AppendSetData(l.commands, &head, &tree.SetData{Path: path, Data: q.Data, Version: q.Version})
 		}
 	case wire.OpSetACL:
 		var q wire.SetACLRequest
-		if ok = q.Parse(&r) && q.Path != nil; ok {
+		if parsed, path = q.Parse(&r), q.Path; parsed && path != nil {
 			head := l.enqueue(c, h, tree.OpSetACL)
-			l.commands = tree.AppendSetACL(l.commands, &head, &tree.SetACL{Path: q.Path, ACL: l.aclBytes(q.ACL), Version: q.Version})
+			l.commands = tree.AppendSetACL(l.commands, &head, &tree.SetACL{Path: path, ACL: l.aclBytes(q.ACL), Version: q.Version})
 		}
 	case wire.OpReconfig:
 		var q wire.ReconfigRequest
-		if ok = q.Parse(&r); ok {
+		if parsed = q.Parse(&r); parsed {
 			head := l.enqueue(c, h, tree.OpReconfig)
 			l.commands = tree.AppendReconfig(l.commands, &head,
 				&tree.Reconfig{Joining: q.Joining, Leaving: q.Leaving, NewMembers: q.NewMembers, ConfigID: q.ConfigID})
 		}
 	case wire.OpDeleteContainer:
 		var q wire.PathRequest
-		if ok = q.Parse(&r) && q.Path != nil; ok {
+		if parsed, path = q.Parse(&r), q.Path; parsed && path != nil {
 			head := l.enqueue(c, h, tree.OpDeleteContainer)
-			l.commands = tree.AppendDeleteContainer(l.commands, &head, q.Path)
+			l.commands = tree.AppendDeleteContainer(l.commands, &head, path)
 		}
 	case wire.OpMulti:
 		l.multi(c, h, body)
-		return
 	case wire.OpCloseSession:
 		head := l.enqueue(c, h, tree.OpCloseSession)
 		l.commands = tree.AppendCloseSession(l.commands, &head, &tree.CloseSession{ID: c.session, IfOwner: true})
 		c.stall |= stallEnd
-		return
 	}
-	if !ok {
+	switch {
+	case !parsed:
 		head := l.enqueue(c, h, tree.OpError)
+		l.commands = tree.AppendFailed(l.commands, &head, tree.MarshallingError)
+	case path == nil:
+		head := l.enqueue(c, h, tree.Op(h.Op))
 		l.commands = tree.AppendFailed(l.commands, &head, tree.MarshallingError)
 	}
 }
 
-func (l *loop) create(c *conn, h *wire.RequestHeader, r *wire.Reader) bool {
+func (l *loop) create(c *conn, h *wire.RequestHeader, r *wire.Reader) (parsed bool, path []byte) {
 	var q wire.CreateRequest
-	ok := false
 	if h.Op == wire.OpCreateTTL {
-		ok = q.ParseTTL(r)
+		parsed = q.ParseTTL(r)
 	} else {
-		ok = q.Parse(r)
+		parsed = q.Parse(r)
 	}
-	if !ok || q.Path == nil {
-		return false
+	if parsed && q.Path != nil {
+		head := l.enqueue(c, h, tree.Op(h.Op))
+		l.commands = tree.AppendCreate(l.commands, &head,
+			&tree.Create{Path: q.Path, Data: q.Data, ACL: l.aclBytes(q.ACL), Flags: q.Flags, TTLMs: q.TTLMs})
 	}
-	head := l.enqueue(c, h, tree.Op(h.Op))
-	l.commands = tree.AppendCreate(l.commands, &head,
-		&tree.Create{Path: q.Path, Data: q.Data, ACL: l.aclBytes(q.ACL), Flags: q.Flags, TTLMs: q.TTLMs})
-	return true
+	return parsed, q.Path
 }
 
-// multi encodes all operations, or fails as a whole when one of them is malformed or not allowed.
+// multi encodes all operations, or fails as a whole when one of them is malformed or not allowed. Whether that consumes a
+// zxid depends on where ZooKeeper stumbles: over a null ACL while it decodes, over a null path after it took one.
 func (l *loop) multi(c *conn, h *wire.RequestHeader, body []byte) {
 	head := l.enqueue(c, h, tree.OpMulti)
 	commands, mark := tree.BeginMulti(l.commands, &head)
 	m := wire.NewMultiReader(wire.OpMulti, body)
 	var op wire.MultiOp
-	ok := true
-	for ok && m.Next(&op) {
-		if ok = op.Path != nil; !ok {
-			break
-		}
+	nullPath, nullACL := false, false
+	for !nullACL && m.Next(&op) {
+		nullPath = nullPath || op.Path == nil
 		switch op.Op {
 		case wire.OpDelete:
 			commands = tree.AppendMultiDelete(commands, &tree.Delete{Path: op.Path, Version: op.Version})
@@ -96,15 +94,20 @@ func (l *loop) multi(c *conn, h *wire.RequestHeader, body []byte) {
 		case wire.OpCheck:
 			commands = tree.AppendMultiCheck(commands, &tree.Check{Path: op.Path, Version: op.Version})
 		default:
+			nullACL = op.ACL.Null() && op.Op != wire.OpCreateTTL
 			commands = tree.AppendMultiCreate(commands, tree.Op(op.Op),
 				&tree.Create{Path: op.Path, Data: op.Data, ACL: l.aclBytes(op.ACL), Flags: op.Flags, TTLMs: op.TTLMs})
 		}
 	}
-	if !ok || m.Bad() {
+	switch {
+	case nullACL:
+		head.Op = tree.OpError
 		l.commands = tree.AppendFailed(commands[:mark.Start()], &head, tree.MarshallingError)
-		return
+	case m.Bad() || nullPath:
+		l.commands = tree.AppendFailed(commands[:mark.Start()], &head, tree.MarshallingError)
+	default:
+		l.commands = tree.EndMulti(commands, mark)
 	}
-	l.commands = tree.EndMulti(commands, mark)
 }
 
 // aclBytes encodes an ACL as commands carry it; valid until the next call.
