@@ -50,7 +50,6 @@ const (
 	RuleEnforceQuota                      // zookeeper.enforceQuota=true
 	RuleTTL                               // zookeeper.extendedTypesEnabled=true: TTL nodes allowed
 	RuleReconfigEnabled                   // reconfigEnabled=true
-	RuleEnsemble                          // a member of an ensemble, not standalone
 	RuleNoDigest                          // DigestAuthenticationProvider.enabled=false: ACLs may not name digest
 	RuleX509                              // an x509 provider is configured: ACLs may name x509
 	RuleSASL                              // a SASL provider is configured: ACLs may name sasl

@@ -46,10 +46,15 @@ type MultiOp struct {
 //	m := wire.NewMultiReader(wire.OpMulti, body)
 //	for m.Next(&op) { ... }
 //	if m.Bad() { answer MarshallingError for the whole request }
+//
+// ZooKeeper decodes both requests alike and only then finds that the operations are of the other request's kind; that
+// shows in the answer to a multiRead, and is what Foreign tells (MultiOperationRecord, FinalRequestProcessor).
 type MultiReader struct {
-	r    Reader
-	read bool // multiRead
-	done bool
+	r       Reader
+	read    bool // multiRead
+	begun   bool
+	done    bool
+	foreign bool
 }
 
 // NewMultiReader reads the body of a request of type op: OpMulti or OpMultiRead.
@@ -61,6 +66,10 @@ func NewMultiReader(op Op, body []byte) MultiReader {
 // after Next returned false.
 func (m *MultiReader) Bad() bool { return m.r.bad }
 
+// Foreign says whether the request is whole but its operations, all of them, belong into the other kind of request. It is
+// Bad then too.
+func (m *MultiReader) Foreign() bool { return m.foreign }
+
 // Rest is what follows the end header.
 func (m *MultiReader) Rest() []byte { return m.r.b }
 
@@ -69,21 +78,34 @@ func (m *MultiReader) Next(op *MultiOp) bool {
 	if m.done || m.r.bad {
 		return false
 	}
-	*op = MultiOp{Op: Op(m.r.Int32())}
-	m.done = m.r.Bool()
-	m.r.Int32() // err has no meaning in a request
-	if m.done || m.r.bad {
+	if m.done = !op.parse(&m.r); m.done || m.r.bad {
 		return false
 	}
-	if m.read {
-		op.parseRead(&m.r)
-	} else {
-		op.parseWrite(&m.r)
+	if op.reads() == m.read {
+		m.begun = true
+		return true
 	}
-	return !m.r.bad
+	// A mixture is refused; of a whole list of the other kind one wants to know that it is whole.
+	for other := *op; !m.begun && !m.r.bad && !m.foreign; {
+		if m.foreign = !other.parse(&m.r) && !m.r.bad; !m.foreign && other.reads() == m.read {
+			m.begun = true
+		}
+	}
+	m.r.fail()
+	return false
 }
 
-func (o *MultiOp) parseWrite(r *Reader) {
+// reads says whether the operation belongs into a multiRead.
+func (o *MultiOp) reads() bool { return o.Op == OpGetData || o.Op == OpGetChildren }
+
+// parse reads one operation with its header. It returns false at the header that ends the list.
+func (o *MultiOp) parse(r *Reader) bool {
+	*o = MultiOp{Op: Op(r.Int32())}
+	done := r.Bool()
+	r.Int32() // err has no meaning in a request
+	if done || r.bad {
+		return false
+	}
 	switch o.Op {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		o.Path = r.Buffer()
@@ -100,19 +122,13 @@ func (o *MultiOp) parseWrite(r *Reader) {
 		o.Path = r.Buffer()
 		o.Data = r.Buffer()
 		o.Version = r.Int32()
-	default:
-		r.fail()
-	}
-}
-
-func (o *MultiOp) parseRead(r *Reader) {
-	switch o.Op {
 	case OpGetChildren, OpGetData:
 		o.Path = r.Buffer()
 		o.Watch = r.Bool()
 	default:
 		r.fail()
 	}
+	return true
 }
 
 // Append encodes the operation with its header. An operation that no multi may hold is encoded as its header alone.

@@ -277,18 +277,25 @@ func TestW3_AbsurdLengths(t *testing.T) {
 }
 
 func TestMultiRefusesForeignOperations(t *testing.T) {
+	get, del := MultiOp{Op: OpGetData, Path: []byte("/a")}, MultiOp{Op: OpDelete, Path: []byte("/a")}
 	for _, tc := range []struct {
-		kind Op
-		ops  []MultiOp
-		ok   bool
+		kind        Op
+		ops         []MultiOp
+		ok, foreign bool
 	}{
-		{OpMulti, nil, true},
-		{OpMultiRead, nil, true},
-		{OpMulti, sampleOps, true},
-		{OpMulti, []MultiOp{{Op: OpDelete, Path: []byte("/a")}, {Op: OpGetData, Path: []byte("/a")}}, false},
-		{OpMultiRead, []MultiOp{{Op: OpGetData, Path: []byte("/a")}, {Op: OpExists, Path: []byte("/a")}}, false},
-		{OpMultiRead, []MultiOp{{Op: OpDelete, Path: []byte("/a")}}, false},
-		{OpMulti, []MultiOp{{Op: OpSetACL}}, false},
+		{OpMulti, nil, true, false},
+		{OpMultiRead, nil, true, false},
+		{OpMulti, sampleOps, true, false},
+		{OpMultiRead, []MultiOp{get, {Op: OpGetChildren, Path: []byte("/a")}}, true, false},
+		{OpMulti, []MultiOp{del, get}, false, false},
+		{OpMultiRead, []MultiOp{get, del}, false, false},
+		{OpMultiRead, []MultiOp{del, get}, false, false},
+		{OpMultiRead, []MultiOp{get, {Op: OpExists, Path: []byte("/a")}}, false, false},
+		{OpMultiRead, []MultiOp{del, {Op: OpExists, Path: []byte("/a")}}, false, false},
+		{OpMultiRead, []MultiOp{del}, false, true},
+		{OpMultiRead, sampleOps, false, true},
+		{OpMulti, []MultiOp{get, get, get}, false, true},
+		{OpMulti, []MultiOp{{Op: OpSetACL}}, false, false},
 	} {
 		m := NewMultiReader(tc.kind, appendOps(nil, tc.ops))
 		var op MultiOp
@@ -296,12 +303,18 @@ func TestMultiRefusesForeignOperations(t *testing.T) {
 		for m.Next(&op) {
 			n++
 		}
-		if m.Bad() == tc.ok {
-			t.Errorf("%v %+v: bad=%v after %d operations", tc.kind, tc.ops, m.Bad(), n)
+		if m.Bad() == tc.ok || m.Foreign() != tc.foreign {
+			t.Errorf("%v %+v: bad=%v foreign=%v after %d operations", tc.kind, tc.ops, m.Bad(), m.Foreign(), n)
 		}
 		if tc.ok && n != len(tc.ops) {
 			t.Errorf("%v: %d operations, want %d", tc.kind, n, len(tc.ops))
 		}
+	}
+	whole := appendOps(nil, []MultiOp{del, del})
+	m := NewMultiReader(OpMultiRead, whole[:len(whole)-1])
+	var op MultiOp
+	if m.Next(&op) || !m.Bad() || m.Foreign() {
+		t.Errorf("cut short: bad=%v foreign=%v", m.Bad(), m.Foreign())
 	}
 }
 
