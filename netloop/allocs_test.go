@@ -33,7 +33,6 @@ func (q *quiet) Detach() (net.Conn, error) { return nil, io.ErrClosedPipe }
 type inlineQuorum struct {
 	state *tree.State
 	chain *quorum.Chain
-	batch []byte
 }
 
 func (q *inlineQuorum) Tail() *quorum.Commit             { return q.chain.Tail() }

@@ -196,7 +196,7 @@ func Open(cfg Config) (*Log, error) {
 		},
 	}
 	if err := l.recover(); err != nil {
-		l.closeFiles()
+		_ = l.closeFiles() // err says more
 		var corrupt *CorruptError
 		if errors.As(err, &corrupt) || errors.Is(err, ErrNewerFormat) {
 			return nil, err

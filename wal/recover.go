@@ -270,7 +270,7 @@ func (l *Log) replaySegment(id uint64, state cutState, newest bool) (end int64, 
 		if err := r.checkTorn(err); err != nil {
 			return 0, false, err
 		}
-		if err != errNoFrame {
+		if !errors.Is(err, errNoFrame) {
 			l.cfg.Logger.Info("cut a torn write at the end of the log; it was never acknowledged",
 				"file", r.path, "offset", r.at, "reason", err)
 		}

@@ -3,6 +3,7 @@ package wal
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -66,7 +67,7 @@ func openSegment(fs vfs.FS, path string, id uint64) (*segment, error) {
 // checkHeader reads the header of a file of the given size.
 func checkHeader(f vfs.File, path string, id uint64, size int64) (*segment, error) {
 	var b [headerUsed]byte
-	if n, err := f.ReadAt(b[:], 0); err != nil && err != io.EOF {
+	if n, err := f.ReadAt(b[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	} else if n < len(b) {
 		return nil, &CorruptError{File: path, Offset: int64(n), Reason: "the file is shorter than a segment header"}

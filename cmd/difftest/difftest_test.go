@@ -110,7 +110,7 @@ func TestSameSeedSameSteps(t *testing.T) {
 		}
 		return text
 	}
-	if show() != show() {
+	if first, second := show(), show(); first != second {
 		t.Error("two generators of one seed made different steps")
 	}
 }
