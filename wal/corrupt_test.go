@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"holt/wal/internal/disk"
 )
 
 // frameAt tells where the frames of a log are.
@@ -232,7 +234,7 @@ func TestUnusableDirectory(t *testing.T) {
 		if _, got := Open(steppedConfig(deniedFS{mem, err})); got == nil || !strings.Contains(got.Error(), want) || !errors.Is(got, err) {
 			t.Errorf("%v: Open = %v, want %q", err, got, want)
 		}
-		if lockErr := lockError("/d", &fs.PathError{Op: "open", Path: "/d/LOCK", Err: err}); errors.Is(lockErr, ErrLocked) {
+		if lockErr := disk.LockError("/d", &fs.PathError{Op: "open", Path: "/d/LOCK", Err: err}); errors.Is(lockErr, ErrLocked) {
 			t.Errorf("%v: %v claims that another process is there", err, lockErr)
 		}
 	}

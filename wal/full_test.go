@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"holt/wal/internal/disk"
 )
 
 // smallDisk is a file system in memory that holds so many bytes and no more.
@@ -50,7 +52,7 @@ func (d *smallDisk) Remove(name string) error {
 	if err == nil {
 		_ = d.take(-size)
 	}
-	return firstError(err, d.MemFS.Remove(name))
+	return disk.FirstError(err, d.MemFS.Remove(name))
 }
 
 type smallFile struct {

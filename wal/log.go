@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"holt/wal/internal/disk"
 )
 
 // The defaults and bounds of a Config.
@@ -29,7 +31,6 @@ const (
 	_                   = uint(bufferBytesRetained - batchBytesDefault)
 	readBytes           = 256 << 10
 	segmentBytesMax     = 1 << 40
-	lockName            = "LOCK"
 	growthFactor        = 2 // how far a segment may grow past its size while the next one is being made
 	seqWindow           = 1 << 24
 )
@@ -177,12 +178,12 @@ func Open(cfg Config) (*Log, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if err := makeDir(cfg.FS, cfg.Dir); err != nil {
-		return nil, openError(cfg.Dir, err)
+	if err := disk.MakeDir(cfg.FS, cfg.Dir); err != nil {
+		return nil, fmt.Errorf("log: %w", disk.Explain(cfg.Dir, err))
 	}
-	lock, err := cfg.FS.Lock(cfg.FS.PathJoin(cfg.Dir, lockName))
+	lock, err := disk.Lock(cfg.FS, cfg.Dir)
 	if err != nil {
-		return nil, lockError(cfg.Dir, err)
+		return nil, fmt.Errorf("log: %w", err)
 	}
 	l := &Log{
 		cfg:     cfg,
@@ -201,7 +202,7 @@ func Open(cfg Config) (*Log, error) {
 		if errors.As(err, &corrupt) || errors.Is(err, ErrNewerFormat) {
 			return nil, err
 		}
-		return nil, openError(cfg.Dir, err)
+		return nil, fmt.Errorf("log: %w", disk.Explain(cfg.Dir, err))
 	}
 	if !cfg.Stepped {
 		l.keeper.start()
@@ -211,26 +212,6 @@ func Open(cfg Config) (*Log, error) {
 		go l.run() // Close waits for its end
 	}
 	return l, nil
-}
-
-// makeDir makes the directory and everything above it, each durably named in its parent.
-func makeDir(fs vfs.FS, dir string) error {
-	var missing []string
-	for at := dir; ; at = fs.PathDir(at) {
-		if _, err := fs.Stat(at); err == nil || at == fs.PathDir(at) {
-			break
-		}
-		missing = append(missing, at)
-	}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for _, d := range missing {
-		if err := syncDir(fs, fs.PathDir(d)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Append hands a to the log goroutine. It never waits for the disk; whoever appends bounds what is on the way.
@@ -321,7 +302,7 @@ func (l *Log) Close() error {
 	if l.dead == nil && l.cfg.NoSync {
 		err = l.open.file.SyncData()
 	}
-	return firstError(err, l.closeFiles(), l.dead)
+	return disk.FirstError(err, l.closeFiles(), l.dead)
 }
 
 func (l *Log) dropPrepared() {
@@ -346,7 +327,7 @@ func (l *Log) closeFiles() error {
 		errs[1] = l.next.file.Close()
 	}
 	errs[2] = l.lock.Close()
-	return firstError(errs[:]...)
+	return disk.FirstError(errs[:]...)
 }
 
 // run is the log goroutine.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"holt/wal/internal/disk"
 )
 
 // tail holds the newest entries in memory: a ring that drops its oldest when it holds too many bytes.
@@ -224,7 +226,7 @@ func (l *Log) readRun(p place, lo, hi, maxBytes uint64) ([]Entry, error) {
 		return nil, fmt.Errorf("reading entry %d: %w", lo, err)
 	}
 	out, err := readEntries(f, path, size, p, lo, hi, maxBytes)
-	return out, firstError(err, f.Close())
+	return out, disk.FirstError(err, f.Close())
 }
 
 func readEntries(f vfs.File, path string, size int64, p place, lo, hi, maxBytes uint64) ([]Entry, error) {

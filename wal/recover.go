@@ -7,6 +7,8 @@ import (
 	"sort"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"holt/wal/internal/disk"
 )
 
 // recover finds the end of the log and everything durable before it.
@@ -68,7 +70,7 @@ func (l *Log) tidy() ([]uint64, error) {
 	}
 	sort.Slice(ids, func(i, k int) bool { return ids[i] < ids[k] })
 	l.keeper.ids = append([]uint64(nil), ids...)
-	return ids, syncDir(l.cfg.FS, l.cfg.Dir)
+	return ids, disk.SyncDir(l.cfg.FS, l.cfg.Dir)
 }
 
 func (l *Log) keepSpare(name string, id uint64) error {
@@ -136,7 +138,7 @@ func (l *Log) syncSegment(id uint64) error {
 	if err != nil {
 		return err
 	}
-	return firstError(f.SyncData(), f.Close())
+	return disk.FirstError(f.SyncData(), f.Close())
 }
 
 // checkUnstarted makes sure that a segment without a first frame never had one.

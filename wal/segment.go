@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"holt/wal/internal/disk"
 )
 
 const (
@@ -118,7 +120,7 @@ func createSegment(fs vfs.FS, dir string, id uint64, salt uint64, size int64, pa
 
 func fillSegment(f vfs.File, id, salt uint64, size int64, pause func() error) error {
 	// File systems that cannot reserve say so; the zeros below reserve as well.
-	if err := f.Preallocate(0, size); err != nil && isNoSpace(err) {
+	if err := f.Preallocate(0, size); err != nil && disk.IsFull(err) {
 		return err
 	}
 	head := appendSegmentHeader(nil, segmentHeader{formatVersion, id, salt, size})
@@ -155,7 +157,7 @@ func reuseSpare(fs vfs.FS, dir, spare string, id, salt uint64, size int64) error
 	if _, err = f.WriteAt(head, 0); err == nil {
 		err = f.Sync()
 	}
-	if err := firstError(err, f.Close()); err != nil {
+	if err := disk.FirstError(err, f.Close()); err != nil {
 		return err
 	}
 	return publish(fs, dir, path, id)
@@ -166,24 +168,7 @@ func publish(fs vfs.FS, dir, path string, id uint64) error {
 	if err := fs.Rename(path, fs.PathJoin(dir, segmentName(id))); err != nil {
 		return err
 	}
-	return syncDir(fs, dir)
-}
-
-func syncDir(fs vfs.FS, dir string) error {
-	d, err := fs.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return firstError(d.Sync(), d.Close())
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return disk.SyncDir(fs, dir)
 }
 
 func randomSalt() uint64 {

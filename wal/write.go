@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"holt/wal/internal/disk"
 )
 
 // flush writes the first requests of reqs as one frame, syncs, publishes and answers them. It returns how many.
@@ -25,7 +27,7 @@ func (l *Log) flush(reqs []request) int {
 	switch {
 	case err == nil:
 		l.commit(reqs, at)
-	case isNoSpace(err):
+	case disk.IsFull(err):
 		err = l.refuse(reqs, err)
 	default:
 		err = l.die(err)
@@ -232,7 +234,7 @@ func (l *Log) writeFrame(sync bool, records, reserve int) error {
 	start := time.Now()
 	if n, err := l.open.file.WriteAt(l.buf, l.off); err != nil {
 		err = fmt.Errorf("writing log segment %d in %s at offset %d: %w", l.open.id, l.cfg.Dir, l.off, err)
-		if !isNoSpace(err) {
+		if !disk.IsFull(err) {
 			return err
 		}
 		return l.scrub(n, err)
@@ -265,7 +267,7 @@ func (e syncError) Unwrap() error { return nil }
 func (l *Log) scrub(n int, cause error) error {
 	var zeros [frameHeadBytes]byte
 	_, err := l.open.file.WriteAt(zeros[:], l.off)
-	if err != nil && (!isNoSpace(err) || n >= len(l.buf)) {
+	if err != nil && (!disk.IsFull(err) || n >= len(l.buf)) {
 		return syncError{fmt.Errorf("taking back a partial write in log segment %d in %s: %w", l.open.id, l.cfg.Dir, err)}
 	}
 	if err := l.open.file.SyncData(); err != nil {
@@ -400,7 +402,7 @@ func (l *Log) takePrepared(p prepared) {
 	case p.err == nil:
 		l.next, l.nextErr = p.segment, nil
 		l.recovered()
-	case isNoSpace(p.err):
+	case disk.IsFull(p.err):
 		if !l.starved {
 			l.cfg.Logger.Warn("no space for the next log segment; writes go on until the open one is used up",
 				"dir", l.cfg.Dir, "err", p.err)
