@@ -39,6 +39,8 @@ func (l *loop) read(c *conn, h *wire.RequestHeader, body []byte, root *tree.Root
 		l.answered(c, h.Op, h.Xid, -1, startNs)
 		l.drop(c, "unknown request")
 		return
+	case codeUndecoded:
+		c.out = wire.AppendErrorReply(c.out[:start], xid, int64(root.Zxid()), wire.CodeMarshallingError)
 	default:
 		if h.Op == wire.OpMultiRead {
 			wire.AppendReplyHeader(c.out[:start+wire.FrameHeaderBytes], xid, int64(root.Zxid()), wire.Code(code))
@@ -50,8 +52,11 @@ func (l *loop) read(c *conn, h *wire.RequestHeader, body []byte, root *tree.Root
 	l.answered(c, h.Op, xid, int64(root.Zxid()), startNs)
 }
 
-// codeListing says that the answer is written piece by piece.
-const codeListing tree.Code = 1
+// Outcomes of readBody that no client sees.
+const (
+	codeListing   tree.Code = 1 + iota // the answer is written piece by piece
+	codeUndecoded                      // MarshallingError for a multiRead, without results
+)
 
 // readBody appends the body of the reply, or returns why there is none.
 func (l *loop) readBody(c *conn, h *wire.RequestHeader, body []byte, root *tree.Root) tree.Code {
@@ -255,14 +260,18 @@ func (l *loop) whoAmI(c *conn) {
 }
 
 // multiRead answers getData and getChildren operations, each with its own outcome, all from one root. Their watch flags
-// mean nothing: ZooKeeper drops them when it decodes the operations (MultiOperationRecord.deserialize). A request that
-// cannot be decoded fails as a whole, a null path fails it when its turn comes; the reply has a list of results even so.
+// mean nothing: ZooKeeper drops them when it decodes the operations (MultiOperationRecord.deserialize). Operations that
+// belong into a multi fail the whole request, a null path fails it when its turn comes; the reply has a list of results
+// even so.
 func (l *loop) multiRead(c *conn, body []byte, root *tree.Root) tree.Code {
 	var op wire.MultiOp
 	m := wire.NewMultiReader(wire.OpMultiRead, body)
 	for m.Next(&op) {
 	}
 	if m.Bad() {
+		if !m.Foreign() {
+			return codeUndecoded
+		}
 		c.out = wire.AppendMultiEnd(c.out)
 		return tree.MarshallingError
 	}
