@@ -23,6 +23,7 @@ type options struct {
 	flipAt    int
 	shrinkFor time.Duration
 	keep      bool
+	survey    int
 }
 
 func main() {
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&o.port, "port", 0, "first of two ports for servers started here; 0: any that are free")
 	flag.IntVar(&o.flipAt, "flip", 0, "flip a bit in this frame of the second server: the run must then fail")
 	flag.DurationVar(&o.shrinkFor, "shrink", 2*time.Minute, "how long to make a failing run smaller")
+	flag.IntVar(&o.survey, "survey", 0, "go on after this many differences and list one of each sort; the first is the one to trust")
 	flag.BoolVar(&o.keep, "keep", false, "keep the servers' data and logs in the directory for temporary files")
 	flag.Parse()
 
@@ -134,6 +136,7 @@ func compareServers(o options, mode string) error {
 	g := newGenerator(o.seed, mode, o.slots)
 	r := newRun(p.servers, o.slots)
 	r.observe = g.observe
+	r.survey, r.surveyed = o.survey, survey()
 	if err := r.begin(); err != nil {
 		return err
 	}
@@ -161,6 +164,20 @@ func compareServers(o options, mode string) error {
 		fmt.Printf("  wanted difference: %s (%d times)\n", name, n)
 	}
 	return nil
+}
+
+// survey prints the first difference of each sort: an operation and the two codes.
+func survey() func(m *mismatch, ref, sub *canonical) {
+	seen := map[string]int{}
+	return func(m *mismatch, ref, sub *canonical) {
+		sort := fmt.Sprintf("event %v %v", ref.event, sub.event)
+		if ref.req != nil {
+			sort = fmt.Sprintf("%s %d %d", opName(ref.req.op), ref.code, sub.code)
+		}
+		if seen[sort]++; seen[sort] == 1 {
+			fmt.Printf("--- %s\n%s", sort, m.detail)
+		}
+	}
 }
 
 // report writes down a difference and the smallest run found that shows it.

@@ -46,7 +46,9 @@ type run struct {
 	steps     int
 	ops       int
 	observe   func(q *request, reply canonical) // told every reply of the reference
-	monitor   [2]*conn                          // asks about paths outside of the comparison
+	survey    int                               // differences to go on after
+	surveyed  func(m *mismatch, ref, sub *canonical)
+	monitor   [2]*conn // asks about paths outside of the comparison
 }
 
 // mismatch is a difference that is not wanted.
@@ -271,7 +273,14 @@ func (r *run) compare(s *step, frames [2][][]byte, ends [2]ending) *mismatch {
 			r.wanted[name]++
 			continue
 		}
-		return r.frameMismatch(s, a, b, ends)
+		m := r.frameMismatch(s, a, b, ends)
+		if a == nil || b == nil || r.survey <= 0 {
+			return m
+		}
+		r.survey--
+		if r.surveyed != nil {
+			r.surveyed(m, a, b)
+		}
 	}
 	if ends[reference] != ends[subject] {
 		return &mismatch{
