@@ -112,7 +112,7 @@ type WatcherEvent struct {
 func (e *WatcherEvent) Parse(r *Reader) bool {
 	e.Type = EventType(r.Int32())
 	e.State = r.Int32()
-	e.Path = r.Buffer()
+	e.Path = r.String()
 	return !r.bad
 }
 

@@ -33,8 +33,12 @@ func fuzzRecord(f *testing.F, name string) {
 				return
 			}
 			read := b[:len(b)-len(r.Rest())]
-			if !sameButBools(read, got) {
+			if !bytes.Contains(got, []byte(replacement)) && !sameButBools(read, got) {
 				t.Errorf("%x recoded to %x", read, got)
+			}
+			r = NewReader(got)
+			if again, ok := c.recode(nil, &r); !ok || !bytes.Equal(got, again) {
+				t.Errorf("%x recoded to %x, then to %x (whole: %v)", b, got, again, ok)
 			}
 		})
 		return
@@ -56,7 +60,7 @@ func fuzzMulti(f *testing.F, name string) {
 			if !ok {
 				return
 			}
-			if read := len(b) - len(r.Rest()); read != len(once) {
+			if read := len(b) - len(r.Rest()); read != len(once) && !bytes.Contains(once, []byte(replacement)) {
 				t.Errorf("read %d bytes, encoded %d", read, len(once))
 			}
 			r = NewReader(once)

@@ -108,7 +108,7 @@ func (o *MultiOp) parse(r *Reader) bool {
 	}
 	switch o.Op {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
-		o.Path = r.Buffer()
+		o.Path = r.String()
 		o.Data = r.Buffer()
 		o.ACL = r.ACLs()
 		o.Flags = r.Int32()
@@ -116,14 +116,14 @@ func (o *MultiOp) parse(r *Reader) bool {
 			o.TTLMs = r.Int64()
 		}
 	case OpDelete, OpCheck:
-		o.Path = r.Buffer()
+		o.Path = r.String()
 		o.Version = r.Int32()
 	case OpSetData:
-		o.Path = r.Buffer()
+		o.Path = r.String()
 		o.Data = r.Buffer()
 		o.Version = r.Int32()
 	case OpGetChildren, OpGetData:
-		o.Path = r.Buffer()
+		o.Path = r.String()
 		o.Watch = r.Bool()
 	default:
 		r.fail()
@@ -200,9 +200,9 @@ func (m *MultiResults) Next(res *MultiResult) bool {
 func (res *MultiResult) parse(r *Reader) {
 	switch res.Op {
 	case OpCreate:
-		res.Path = r.Buffer()
+		res.Path = r.String()
 	case OpCreate2:
-		res.Path = r.Buffer()
+		res.Path = r.String()
 		res.Stat = r.Stat()
 	case OpDelete, OpCheck:
 	case OpSetData:

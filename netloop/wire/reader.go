@@ -1,9 +1,12 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
 
-// Reader walks over one record in place. It never copies and never allocates: what it returns aliases the bytes it
-// was made of. The first field that does not fit makes it bad, and every later field reads as zero; so a record is
+// Reader walks over one record in place. It does not copy: what it returns aliases the bytes it was
+// made of. The first field that does not fit makes it bad, and every later field reads as zero; so a record is
 // read straight through and Bad is asked once, at the end.
 //
 // Returning an error per field lost: nineteen of twenty lines of the decoders would have been error checks.
@@ -62,7 +65,7 @@ func (r *Reader) Int64() int64 {
 	return v
 }
 
-// Buffer reads a jute buffer or ustring, which look the same: an int length, then that many bytes. The result is nil for null
+// Buffer reads a jute buffer; a ustring looks the same: an int length, then that many bytes. The result is nil for null
 // (length -1) and empty but not nil for length 0. Any other negative length, or one beyond the record, is what
 // ZooKeeper calls an unreasonable length (BinaryInputArchive.checkLength): it makes the Reader bad.
 func (r *Reader) Buffer() []byte {
@@ -132,4 +135,14 @@ func (r *Reader) Stat() Stat {
 		Version: r.Int32(), Cversion: r.Int32(), Aversion: r.Int32(),
 		EphemeralOwner: r.Int64(), DataLength: r.Int32(), NumChildren: r.Int32(), Pzxid: r.Int64(),
 	}
+}
+
+// String reads a ustring. One that is not UTF-8 becomes what ZooKeeper's server makes of it, with U+FFFD for what is
+// malformed, so that no reply ever carries bytes that clients cannot decode. That copy is the only allocation of this package.
+func (r *Reader) String() []byte {
+	b := r.Buffer()
+	if utf8.Valid(b) {
+		return b
+	}
+	return repairUTF8(b)
 }

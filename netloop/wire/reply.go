@@ -32,7 +32,7 @@ type PathStatReply struct {
 
 // Parse reads the reply.
 func (p *PathStatReply) Parse(r *Reader) bool {
-	p.Path = r.Buffer()
+	p.Path = r.String()
 	p.Stat = r.Stat()
 	return !r.bad
 }

@@ -14,7 +14,7 @@ type CreateRequest struct {
 
 // Parse reads the body of create, create2 or createContainer.
 func (q *CreateRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.Data = r.Buffer()
 	q.ACL = r.ACLs()
 	q.Flags = r.Int32()
@@ -50,7 +50,7 @@ type VersionRequest struct {
 
 // Parse reads the body.
 func (q *VersionRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.Version = r.Int32()
 	return !r.bad
 }
@@ -68,7 +68,7 @@ type WatchRequest struct {
 
 // Parse reads the body.
 func (q *WatchRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.Watch = r.Bool()
 	return !r.bad
 }
@@ -86,7 +86,7 @@ type PathRequest struct {
 
 // Parse reads the body.
 func (q *PathRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	return !r.bad
 }
 
@@ -102,7 +102,7 @@ type SetDataRequest struct {
 
 // Parse reads the body.
 func (q *SetDataRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.Data = r.Buffer()
 	q.Version = r.Int32()
 	return !r.bad
@@ -124,7 +124,7 @@ type SetACLRequest struct {
 
 // Parse reads the body.
 func (q *SetACLRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.ACL = r.ACLs()
 	q.Version = r.Int32()
 	return !r.bad
@@ -147,9 +147,9 @@ type ReconfigRequest struct {
 
 // Parse reads the body.
 func (q *ReconfigRequest) Parse(r *Reader) bool {
-	q.Joining = r.Buffer()
-	q.Leaving = r.Buffer()
-	q.NewMembers = r.Buffer()
+	q.Joining = r.String()
+	q.Leaving = r.String()
+	q.NewMembers = r.String()
 	q.ConfigID = r.Int64()
 	return !r.bad
 }
@@ -170,7 +170,7 @@ type WatchTypeRequest struct {
 
 // Parse reads the body.
 func (q *WatchTypeRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.Type = WatchType(r.Int32())
 	return !r.bad
 }
@@ -188,7 +188,7 @@ type AddWatchRequest struct {
 
 // Parse reads the body.
 func (q *AddWatchRequest) Parse(r *Reader) bool {
-	q.Path = r.Buffer()
+	q.Path = r.String()
 	q.Mode = AddWatchMode(r.Int32())
 	return !r.bad
 }
@@ -208,7 +208,7 @@ type AuthRequest struct {
 // Parse reads the body.
 func (q *AuthRequest) Parse(r *Reader) bool {
 	q.Type = r.Int32()
-	q.Scheme = r.Buffer()
+	q.Scheme = r.String()
 	q.Auth = r.Buffer()
 	return !r.bad
 }

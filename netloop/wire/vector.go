@@ -29,7 +29,7 @@ func (v *Strings) Next() (s []byte, ok bool) {
 		return nil, false
 	}
 	r := Reader{b: v.raw}
-	s = r.Buffer()
+	s = r.String()
 	v.count--
 	v.raw = r.b
 	return s, true
@@ -80,7 +80,7 @@ func (v *ACLs) Next() (a ACL, ok bool) {
 		return ACL{}, false
 	}
 	r := Reader{b: v.raw}
-	a = ACL{Perms: r.Int32(), Scheme: r.Buffer(), ID: r.Buffer()}
+	a = ACL{Perms: r.Int32(), Scheme: r.String(), ID: r.String()}
 	v.count--
 	v.raw = r.b
 	return a, true
@@ -128,7 +128,7 @@ func (v *ClientInfos) Next() (c ClientInfo, ok bool) {
 		return ClientInfo{}, false
 	}
 	r := Reader{b: v.raw}
-	c = ClientInfo{AuthScheme: r.Buffer(), User: r.Buffer()}
+	c = ClientInfo{AuthScheme: r.String(), User: r.String()}
 	v.count--
 	v.raw = r.b
 	return c, true
