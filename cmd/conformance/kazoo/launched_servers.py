@@ -6,7 +6,9 @@ are started, stopped and restarted by the same code with the same file.
 
 import os
 import pathlib
+import socket
 import subprocess
+import time
 
 import pytest
 from kazoo.testing import common
@@ -14,7 +16,11 @@ from kazoo.testing import common
 LAUNCHER = os.environ["CONFORMANCE_LAUNCHER"]
 LOGS = pathlib.Path(os.environ["CONFORMANCE_LOGS"])
 NOT_RUN = os.environ.get("CONFORMANCE_NOT_RUN", "")
+START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
+
+# Whether the test at hand speaks TLS: only then has its server a secure port. kazoo starts its server anew for every class.
+wants_tls = False
 
 
 class LaunchedServer(common.ManagedZooKeeper):
@@ -37,6 +43,25 @@ class LaunchedServer(common.ManagedZooKeeper):
                 [LAUNCHER, str(config)], stdout=out, stderr=subprocess.STDOUT
             )
         self._running = True
+        self._await_answer(log)
+
+    def _await_answer(self, log):
+        """Returns when the server answers; a server that ended fails the test at once, with the end of its log."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                self._running = False
+                break
+            try:
+                with socket.create_connection((self.host, self.client_port), 1) as conn:
+                    conn.settimeout(2)
+                    conn.sendall(b"ruok")
+                    if conn.recv(4):
+                        return
+            except OSError:
+                time.sleep(0.05)
+        tail = "".join(self.get_logs(5))
+        raise RuntimeError(f"the server does not serve port {self.client_port}; {log} ends with\n{tail}")
 
     def _settings(self, work, data):
         info = self.server_info
@@ -48,7 +73,8 @@ class LaunchedServer(common.ManagedZooKeeper):
             "admin.enableServer=false",
             "readonlymode.enabled=true",
         ]
-        lines += self._tls_settings(work)
+        if wants_tls:
+            lines += self._tls_settings(work)
         lines += self.configuration_entries
         lines += [p.removeprefix("-D") for p in self.java_system_properties]
         if self.jaas_config:
@@ -98,6 +124,11 @@ class LaunchedServer(common.ManagedZooKeeper):
 
 
 common.ManagedZooKeeper = LaunchedServer
+
+
+def pytest_runtest_setup(item):
+    global wants_tls
+    wants_tls = item.cls is not None and "SSL" in item.cls.__name__
 
 
 def _reasons():
