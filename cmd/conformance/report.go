@@ -72,7 +72,7 @@ func parseReport(content []byte, u unit) ([]result, error) {
 	var got []result
 	for _, s := range append(root.Suites, root) {
 		for _, c := range s.Cases {
-			r := result{unit: u, test: testName(c.Class, c.Name)}
+			r := result{unit: u, test: testName(u, c.Class, c.Name)}
 			failure := cmp.Or(c.Failure, c.Error)
 			switch {
 			case failure != nil:
@@ -86,9 +86,16 @@ func parseReport(content []byte, u unit) ([]result, error) {
 	return got, nil
 }
 
-// testName is Class.test for both runners: JUnit adds (), pytest the package when it knows it.
-func testName(class, name string) string {
-	return strings.TrimPrefix(class, "kazoo.tests.") + "." + strings.Replace(name, "()", "", 1)
+// testName is Class.test for JUnit, which adds (), and module.Class.test for pytest, which names the module as it sees fit.
+func testName(u unit, class, name string) string {
+	if u.suite != "kazoo" {
+		return class + "." + strings.Replace(name, "()", "", 1)
+	}
+	class = class[strings.LastIndexByte(class, '.')+1:]
+	if class == "" || class == u.name {
+		return u.name + "." + name
+	}
+	return u.name + "." + class + "." + name
 }
 
 func firstLine(s string) string {

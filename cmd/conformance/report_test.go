@@ -16,7 +16,7 @@ second line" type="x"><![CDATA[stack]]></failure></testcase>
 </testsuite>`
 
 const pytestReport = `<?xml version="1.0"?><testsuites><testsuite name="pytest">
-<testcase classname="test_client.TestClient" name="test_a[x-1]" /><testcase classname="kazoo.tests.test_client.TestClient" name="test_b">
+<testcase classname=".TestClient" name="test_a[x-1]" /><testcase classname="kazoo.tests.test_client.TestClient" name="test_b">
 <failure message="AssertionError">trace</failure></testcase></testsuite></testsuites>`
 
 func TestParseReport(t *testing.T) {
@@ -33,6 +33,7 @@ func TestParseReport(t *testing.T) {
 	}
 	checkResults(t, got, want)
 
+	u = unit{suite: "kazoo", server: "holt", name: "test_client"}
 	got, err = parseReport([]byte(pytestReport), u)
 	if err != nil {
 		t.Fatal(err)
