@@ -20,6 +20,7 @@ import (
 	"holt/quorum"
 	"holt/tree"
 	"holt/wal"
+	"holt/wal/checkpoint"
 )
 
 // drainMax is how long a graceful stop waits for requests to be answered and clients to be told.
@@ -33,7 +34,7 @@ type server struct {
 	process uint32
 
 	log    *wal.Log
-	image  logOnly
+	image  *checkpoint.Store
 	quorum *quorum.Quorum
 	client *netloop.Server
 	admin  []*admin.Server
@@ -69,7 +70,7 @@ func (s *server) open() error {
 	var err error
 	s.quorum, err = quorum.Open(quorum.Config{
 		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
-		CheckpointBytes: 1 << 60, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
+		CheckpointBytes: s.cfg.Checkpoint.LogBytes, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
 	})
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func (s *server) openDisk() error {
 	if err != nil {
 		return err
 	}
-	s.image = logOnly{}
+	s.image, err = checkpoint.Open(checkpoint.Config{Dir: filepath.Join(data.Dir, "image"), Fatal: s.fatal, Logger: s.logger})
 	return err
 }
 
@@ -152,16 +153,14 @@ func (s *server) close() error {
 	if s.client != nil {
 		errs = append(errs, s.client.Stop(ctx))
 	}
-	switch {
-	case s.quorum != nil:
-		errs = append(errs, s.quorum.Close())
-	default:
-		{
-			errs = append(errs, s.image.Close())
-		}
-		if s.log != nil {
-			errs = append(errs, s.log.Close())
-		}
+	if s.quorum != nil {
+		return errors.Join(append(errs, s.quorum.Close())...)
+	}
+	if s.image != nil {
+		errs = append(errs, s.image.Close())
+	}
+	if s.log != nil {
+		errs = append(errs, s.log.Close())
 	}
 	return errors.Join(errs...)
 }
