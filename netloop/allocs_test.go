@@ -172,3 +172,40 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFanout tells 10,000 connections of one event: into their output, not onto the wire.
+func BenchmarkFanout(b *testing.B) {
+	const conns = 10_000
+	k := &quiet{}
+	l, c := quietLoop(b, k)
+	l.receive(c, frames(1, wire.OpCreate, createBody("/a", "", 0)))
+	l.turn()
+	connect := wire.ConnectRequest{TimeoutMs: 10000, Password: make([]byte, 16)}
+	add := wire.AddWatchRequest{Path: []byte("/a")}
+	for range conns {
+		n := l.attach(k, "127.0.0.1:1", "127.0.0.1")
+		l.receive(n, appendFrame(nil, connect.Append))
+		l.turn()
+		l.receive(n, frames(1, wire.OpAddWatch, add.Append))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := l.quorum.Propose(setCommand(c)); err != nil {
+			b.Fatal(err)
+		}
+		l.start()
+		l.advance()
+		b.StopTimer()
+		for len(l.dirty) > 0 {
+			l.finish()
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/conns, "ns/event")
+}
+
+// setCommand is the command of a setData whose answer nobody waits for.
+func setCommand(c *conn) []byte {
+	h := tree.CommandHeader{Origin: c.origin(), Session: c.session}
+	return tree.AppendSetData(nil, &h, &tree.SetData{Path: []byte("/a"), Version: -1})
+}

@@ -22,8 +22,9 @@ const (
 	sliceBytesMax       = 128 << 10 // bytes of a listing written before other connections have their turn
 	flushConnsMax       = 512       // connections written to in one turn before others are read again
 	inboundBytesStalled = 4 << 20   // unread bytes of a stalled connection where reading cannot be paused
+	bufferBytesNew      = 512       // capacity of a new buffer
 	bufferBytesKept     = 64 << 10  // a buffer larger than this is left to the collector instead of being kept for reuse
-	buffersKept         = 64        // buffers a loop keeps for reuse
+	buffersBytesMax     = 8 << 20   // capacity of all buffers that a loop keeps for reuse
 )
 
 // A reply that fits one slice never has to be cut.

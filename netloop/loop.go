@@ -61,10 +61,11 @@ type loop struct {
 	choked    []*conn // wait for their client to read
 	silent    []*conn // connected and without a session, in the order they came
 
-	buffers    [][]byte
-	acl        []byte // scratch: an ACL as commands carry it
-	unanswered int64  // writes and syncs that wait for the quorum
-	stopping   bool
+	buffers     [][]byte // for reuse
+	bufferBytes int      // their capacity
+	acl         []byte   // scratch: an ACL as commands carry it
+	unanswered  int64    // writes and syncs that wait for the quorum
+	stopping    bool
 
 	asks asks // of other goroutines
 
@@ -215,15 +216,18 @@ func (l *loop) output(c *conn) {
 func (l *loop) buffer() []byte {
 	if n := len(l.buffers); n > 0 {
 		b := l.buffers[n-1]
+		l.buffers[n-1] = nil
 		l.buffers = l.buffers[:n-1]
+		l.bufferBytes -= cap(b)
 		return b
 	}
-	return make([]byte, 0, 1024)
+	return make([]byte, 0, bufferBytesNew)
 }
 
 func (l *loop) recycle(b []byte) {
-	if cap(b) > 0 && cap(b) <= bufferBytesKept && len(l.buffers) < buffersKept {
+	if cap(b) > 0 && cap(b) <= bufferBytesKept && l.bufferBytes+cap(b) <= buffersBytesMax {
 		l.buffers = append(l.buffers, b[:0])
+		l.bufferBytes += cap(b)
 	}
 }
 

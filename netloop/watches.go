@@ -8,10 +8,10 @@ import (
 
 func (l *loop) checkWatches(c *conn, r *wire.Reader) tree.Code {
 	var q wire.WatchTypeRequest
-	if !q.Parse(r) || q.Path == nil || !watch.Type(q.Type).Valid() {
+	if !q.Parse(r) || !watch.Type(q.Type).Valid() {
 		return tree.MarshallingError
 	}
-	if !l.watches.Has(c.slot, q.Path, tree.PathHash(q.Path), watch.Type(q.Type)) {
+	if q.Path == nil || !l.watches.Has(c.slot, q.Path, tree.PathHash(q.Path), watch.Type(q.Type)) {
 		return tree.NoWatcher
 	}
 	return tree.OK
@@ -19,10 +19,10 @@ func (l *loop) checkWatches(c *conn, r *wire.Reader) tree.Code {
 
 func (l *loop) removeWatches(c *conn, r *wire.Reader) tree.Code {
 	var q wire.WatchTypeRequest
-	if !q.Parse(r) || q.Path == nil || !watch.Type(q.Type).Valid() {
+	if !q.Parse(r) || !watch.Type(q.Type).Valid() {
 		return tree.MarshallingError
 	}
-	if !l.watches.Remove(c.slot, q.Path, tree.PathHash(q.Path), watch.Type(q.Type)) {
+	if q.Path == nil || !l.watches.Remove(c.slot, q.Path, tree.PathHash(q.Path), watch.Type(q.Type)) {
 		return tree.NoWatcher
 	}
 	return tree.OK
