@@ -221,10 +221,15 @@ func (l *loop) getEphemerals(c *conn, r *wire.Reader, root *tree.Root) tree.Code
 	if !q.Parse(r) {
 		return tree.MarshallingError
 	}
+	prefix := q.Path
+	// ZooKeeper trims the prefix only to see whether it asks for all (FinalRequestProcessor, String.trim).
+	if trimmed := bytes.TrimFunc(prefix, func(r rune) bool { return r <= ' ' }); len(trimmed) == 0 || string(trimmed) == "/" {
+		prefix = nil
+	}
 	at, n := len(c.out), int32(0)
 	c.out = wire.AppendInt32(c.out, 0)
 	root.Ephemerals(c.session, func(path []byte) bool {
-		if bytes.HasPrefix(path, q.Path) {
+		if bytes.HasPrefix(path, prefix) {
 			c.out = wire.AppendBuffer(c.out, path)
 			n++
 		}

@@ -57,7 +57,11 @@ func (l *loop) write(c *conn, h *wire.RequestHeader, body []byte) {
 		l.commands = tree.AppendFailed(l.commands, &head, tree.MarshallingError)
 	case path == nil:
 		head := l.enqueue(c, h, tree.Op(h.Op))
-		l.commands = tree.AppendFailed(l.commands, &head, tree.MarshallingError)
+		code := tree.MarshallingError
+		if h.Op == wire.OpSetData || h.Op == wire.OpSetACL {
+			code = tree.BadArguments // these look at the path's syntax first
+		}
+		l.commands = tree.AppendFailed(l.commands, &head, code)
 	}
 }
 

@@ -41,6 +41,11 @@ func (s *State) multi(t *Txn, body []byte, sessionCode Code) (Code, error) {
 			s.rollback()
 			clear(s.out.Changes[changes:])
 			s.out.Changes = s.out.Changes[:changes]
+			if code == MarshallingError {
+				// What ZooKeeper stumbles over is no result of one operation.
+				t.Multi = nil
+				return code, nil
+			}
 			t.fail(len(ops), i, code)
 			return OK, nil
 		}

@@ -422,6 +422,16 @@ func TestMulti(t *testing.T) {
 	dst, m = BeginMulti(nil, &b.h)
 	dst = AppendMultiCreate(dst, OpCreate2, &Create{Path: []byte("/x"), ACL: OpenACL, Flags: FlagTTL})
 	b.want(b.one(EndMulti(dst, m)), MarshallingError)
+
+	// An ACL over which ZooKeeper stumbles fails the whole, not one operation.
+	dst, m = BeginMulti(nil, &b.h)
+	dst = AppendMultiCreate(dst, OpCreate, &Create{Path: []byte("/y"), ACL: OpenACL})
+	dst = AppendMultiCreate(dst, OpCreate, &Create{Path: []byte("/x"), ACL: AppendACL(nil, 31, []byte("digest"), nil)})
+	txn = b.one(EndMulti(dst, m))
+	b.want(txn, MarshallingError)
+	if _, there := b.s.Root().Lookup([]byte("/y")); there || txn.Multi != nil {
+		t.Errorf("a multi that fails as a whole: %+v, its first operation stayed: %v", txn, there)
+	}
 }
 
 // A multi of 100,000 operations works, and one that fails at the end leaves

@@ -293,6 +293,9 @@ func (t *twin) multi(c *call, r *twinResult) {
 		var one twinResult
 		if t.operation(&o, &one); one.code != OK {
 			fail(i, one.code)
+			if one.code == MarshallingError {
+				r.code, r.multi = one.code, nil
+			}
 			return
 		}
 		m := MultiResult{Op: o.op, Path: one.path, Stat: one.stat}
