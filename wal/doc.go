@@ -39,7 +39,8 @@
 //     frame written in part is scrubbed before the refusal is told.
 //   - W6: a file is reused or removed only after the cut that made it garbage is durable; every segment starts with a
 //     state record, so nothing in an older file is needed to know what the newer ones mean.
-//   - W7: disk use is bounded: the live segments, one prepared, Config.SpareSegments spares.
+//   - W7: disk use is bounded: the live segments, one prepared, Config.SpareSegments spares. A new file leaves a reserve
+//     free, in which the checkpoint fits that lets the log be cut.
 //
 // # Ownership
 //

@@ -19,8 +19,18 @@ import (
 // smallDisk is a file system in memory that holds so many bytes and no more.
 type smallDisk struct {
 	*vfs.MemFS
-	mu   sync.Mutex
-	free int64
+	mu    sync.Mutex
+	free  int64
+	total int64 // 0: it does not say how much there is
+}
+
+func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.total == 0 {
+		return vfs.DiskUsage{}, vfs.ErrUnsupported
+	}
+	return vfs.DiskUsage{AvailBytes: uint64(d.free), TotalBytes: uint64(d.total)}, nil
 }
 
 func (d *smallDisk) take(n int64) error {
@@ -155,6 +165,24 @@ func TestFullDisk(t *testing.T) {
 				t.Fatalf("last %d, want %d", l.LastIndex(), last)
 			}
 		})
+	}
+}
+
+// TestReserve: a full log leaves room for the checkpoint by which it can be cut.
+func TestReserve(t *testing.T) {
+	const total = 40 * segmentBytesMin
+	disk := &smallDisk{MemFS: vfs.NewMem(), free: total, total: total}
+	l := mustOpen(t, steppedConfig(disk))
+	defer l.Close()
+	for i := uint64(1); ; i++ {
+		if err := appendNow(l, nil, makeEntries(i, i, 1, 300)...); errors.Is(err, ErrFull) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if disk.free < segmentBytesMin || disk.free > 3*segmentBytesMin {
+		t.Fatalf("the log left %d bytes", disk.free)
 	}
 }
 

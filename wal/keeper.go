@@ -7,6 +7,7 @@ import (
 	"sort"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -148,7 +149,7 @@ func (k *keeper) make(id uint64, size int64) (*segment, error) {
 		if err == nil {
 			k.spares = k.spares[:n-1]
 		}
-	} else {
+	} else if err = k.spaceFor(id, size); err == nil {
 		err = createSegment(k.fs, k.dir, id, k.salt(), size, k.pace())
 	}
 	if err != nil {
@@ -156,6 +157,21 @@ func (k *keeper) make(id uint64, size int64) (*segment, error) {
 	}
 	k.ids = append(k.ids, id)
 	return openSegment(k.fs, k.fs.PathJoin(k.dir, segmentName(id)), id)
+}
+
+// spaceFor refuses a new file that would leave less than a reserve of the disk: the log must not take the space that the
+// checkpoint needs by which the log can be cut. The first segment is the log itself.
+func (k *keeper) spaceFor(id uint64, size int64) error {
+	usage, err := k.fs.GetDiskUsage(k.dir)
+	if err != nil || id == 1 {
+		return nil // a file system that does not say will refuse by itself
+	}
+	reserve := min(k.segmentBytes, int64(usage.TotalBytes/reserveShare))
+	if int64(usage.AvailBytes) >= size+reserve {
+		return nil
+	}
+	return fmt.Errorf("%d bytes are free, a segment of %d and a reserve of %d for checkpoints are needed: %w",
+		usage.AvailBytes, size, reserve, syscall.ENOSPC)
 }
 
 // pace returns what createSegment calls between chunks: as long a rest as the chunk took, unless the log waits.

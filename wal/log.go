@@ -33,6 +33,7 @@ const (
 	segmentBytesMax     = 1 << 40
 	growthFactor        = 2 // how far a segment may grow past its size while the next one is being made
 	seqWindow           = 1 << 24
+	reserveShare        = 20 // of the disk one part stays free for checkpoints, at most a segment
 )
 
 // Entry is one raft entry. Data is immutable: the log keeps a reference to it after Append, in the part of the log that

@@ -197,7 +197,8 @@ func (l *Log) write(reqs []request) error {
 		}
 		records += len(r.Entries)
 	}
-	err := l.writeFrame(!l.cfg.NoSync, records, reserve)
+	// A cut is synced in any case: files are recycled on its word (W6).
+	err := l.writeFrame(!l.cfg.NoSync || reqs[0].kind != 0, records, reserve)
 	if cap(l.buf) > bufferBytesRetained {
 		l.buf = nil
 	}
@@ -223,7 +224,7 @@ func (l *Log) appendCut(r *request) {
 func (l *Log) writeFrame(sync bool, records, reserve int) error {
 	l.seq++
 	flags := uint32(0)
-	if !sync {
+	if l.cfg.NoSync { // even if this frame is synced, those before it were not when it was written
 		flags = flagUnsynced
 	}
 	l.buf = sealFrame(l.buf, l.open.seed, l.off, l.seq, flags)
