@@ -13,7 +13,8 @@ import java.util.function.BooleanSupplier;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.state.ConnectionState;
-import org.apache.curator.retry.RetryOneTime;
+import org.apache.curator.RetryPolicy;
+import org.apache.curator.retry.ExponentialBackoffRetry;
 import org.apache.curator.test.BaseClassForTests;
 import org.apache.curator.test.KillSession;
 import org.apache.curator.x.discovery.ServiceCache;
@@ -32,12 +33,15 @@ public class DiscoveryTest extends BaseClassForTests {
     private static final String BASE = "/discovery";
     private static final String NAME = "service";
 
+    /** Patient: a registration that Curator fails to renew after a lost session stays away. */
+    private static final RetryPolicy RETRY = new ExponentialBackoffRetry(100, 8);
+
     private CuratorFramework client;
     private ServiceDiscovery<String> discovery;
 
     @BeforeEach
     public void connect() throws Exception {
-        client = CuratorFrameworkFactory.newClient(server.getConnectString(), 20_000, 15_000, new RetryOneTime(1));
+        client = CuratorFrameworkFactory.newClient(server.getConnectString(), 20_000, 15_000, RETRY);
         client.start();
         discovery = ServiceDiscoveryBuilder.builder(String.class).client(client).basePath(BASE).build();
         discovery.start();
@@ -94,7 +98,7 @@ public class DiscoveryTest extends BaseClassForTests {
 
     @Test
     public void instancesEndWithTheirSession() throws Exception {
-        CuratorFramework other = CuratorFrameworkFactory.newClient(server.getConnectString(), new RetryOneTime(1));
+        CuratorFramework other = CuratorFrameworkFactory.newClient(server.getConnectString(), RETRY);
         other.start();
         ServiceDiscovery<String> leaving = ServiceDiscoveryBuilder.builder(String.class).client(other).basePath(BASE).build();
         leaving.start();
