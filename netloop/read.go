@@ -246,7 +246,11 @@ func (l *loop) getAllChildrenNumber(c *conn, r *wire.Reader, root *tree.Root) tr
 	}
 	n, code := l.lookup(c, root, q.Path, tree.PermRead)
 	if code == tree.OK {
-		c.out = wire.AppendInt32(c.out, int32(n.Descendants()))
+		count := int32(n.Descendants())
+		if len(q.Path) == 0 {
+			count++ // the root by its other name counts itself (DataTree.getAllChildrenNumber)
+		}
+		c.out = wire.AppendInt32(c.out, count)
 	}
 	return code
 }

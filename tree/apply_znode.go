@@ -118,7 +118,7 @@ func (s *State) delete(path []byte, version int32) (Code, error) {
 	if ok, err := s.allowed(p.acl(), PermDelete); !ok {
 		return NoAuth, err
 	}
-	z := p.child(name)
+	z := childAt(p, parent, name)
 	switch {
 	case z == nil:
 		return NoNode, nil
@@ -129,6 +129,15 @@ func (s *State) delete(path []byte, version int32) (Code, error) {
 	}
 	s.erase(p, parent, path, z)
 	return OK, nil
+}
+
+// childAt is the znode at parent/name. The root is found as "/" too, which is what is left of a path like "//a"; but
+// nothing has such a path.
+func childAt(p *znode, parent, name []byte) *znode {
+	if len(parent) == 1 {
+		return nil
+	}
+	return p.child(name)
 }
 
 // erase deletes a childless znode and notes the events.
@@ -152,7 +161,7 @@ func (s *State) deleteContainer(path []byte) (Code, error) {
 	if p == nil {
 		return NoNode, nil
 	}
-	z := p.child(name)
+	z := childAt(p, parent, name)
 	if z == nil {
 		return NoNode, nil
 	}

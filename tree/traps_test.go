@@ -245,6 +245,7 @@ func TestDeleteOrderOfChecks(t *testing.T) {
 	b.mustCreate("/d", FlagPersistent)
 	b.mustCreate("/d/x", FlagPersistent)
 	b.want(b.del("/d", 3), BadVersion)
+	b.want(b.del("//d", -1), NoNode)
 	b.want(b.del("/d", 0), NotEmpty)
 	for _, p := range []string{"/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config", "", "d", "/d\x00"} {
 		b.want(b.del(p, -1), BadArguments)

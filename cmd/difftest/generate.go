@@ -391,7 +391,7 @@ func (g *generator) wellFormed(slot int) request {
 		return g.requestOf(slot, op, g.multiBody(op))
 	case x < 50:
 		path, node := g.node()
-		q := wire.SetACLRequest{Path: path, ACL: g.acl(), Version: g.version(node.aversion)}
+		q := wire.SetACLRequest{Path: path, ACL: g.acl(false), Version: g.version(node.aversion)}
 		return g.requestOf(slot, wire.OpSetACL, q.Append(nil))
 	case x < 54:
 		return g.watchRequest(slot)
@@ -423,7 +423,7 @@ func (g *generator) read(slot int) request {
 func (g *generator) watchRequest(slot int) request {
 	switch g.rng.IntN(4) {
 	case 0:
-		q := wire.AddWatchRequest{Path: g.path(), Mode: wire.AddWatchMode(pick(g, []int32{0, 1, 0, 1, 0, 1, 2, -1}))}
+		q := wire.AddWatchRequest{Path: g.pathNotNull(), Mode: wire.AddWatchMode(pick(g, []int32{0, 1, 0, 1, 0, 1, 2, -1}))}
 		return g.requestOf(slot, wire.OpAddWatch, q.Append(nil))
 	case 1:
 		return g.setWatches(slot)
@@ -471,8 +471,17 @@ func (g *generator) rare(slot int) request {
 	case kind == 1 && slot == 0:
 		return g.deleteContainer()
 	}
-	op, body := g.create()
-	return g.requestOf(slot, op, body)
+	q := wire.CreateRequest{ACL: g.acl(false), Flags: int32(g.rng.IntN(4))}
+	return g.requestOf(slot, pick(g, []wire.Op{wire.OpCreate, wire.OpCreate2, wire.OpCreateContainer}), q.Append(nil))
+}
+
+// pathNotNull is for addWatch: ZooKeeper watches the null path, Holt refuses it.
+func (g *generator) pathNotNull() []byte {
+	for {
+		if p := g.path(); p != nil {
+			return p
+		}
+	}
 }
 
 // deleteContainer is sent where a wanted difference does not show: by the super user, for containers and for what is not there.
