@@ -87,8 +87,8 @@ func (l *loop) multi(c *conn, h *wire.RequestHeader, body []byte) {
 	commands, mark := tree.BeginMulti(l.commands, &head)
 	m := wire.NewMultiReader(wire.OpMulti, body)
 	var op wire.MultiOp
-	nullPath, nullACL := false, false
-	for !nullACL && m.Next(&op) {
+	nullPath, nullACL, badFlags := false, false, false
+	for !nullACL && !badFlags && m.Next(&op) {
 		nullPath = nullPath || op.Path == nil
 		switch op.Op {
 		case wire.OpDelete:
@@ -98,7 +98,12 @@ func (l *loop) multi(c *conn, h *wire.RequestHeader, body []byte) {
 		case wire.OpCheck:
 			commands = tree.AppendMultiCheck(commands, &tree.Check{Path: op.Path, Version: op.Version})
 		default:
-			nullACL = op.ACL.Null() && op.Op != wire.OpCreateTTL
+			if op.Op != wire.OpCreateTTL {
+				// In ZooKeeper's order: flags that nobody knows, a null ACL, flags that want a TTL.
+				known := op.Flags >= wire.FlagPersistent && op.Flags <= wire.FlagPersistentSequentialTTL
+				nullACL = known && op.ACL.Null()
+				badFlags = !nullACL && (!known || op.Flags > wire.FlagContainer)
+			}
 			commands = tree.AppendMultiCreate(commands, tree.Op(op.Op),
 				&tree.Create{Path: op.Path, Data: op.Data, ACL: l.aclBytes(op.ACL), Flags: op.Flags, TTLMs: op.TTLMs})
 		}
@@ -107,7 +112,7 @@ func (l *loop) multi(c *conn, h *wire.RequestHeader, body []byte) {
 	case nullACL:
 		head.Op = tree.OpError
 		l.commands = tree.AppendFailed(commands[:mark.Start()], &head, tree.MarshallingError)
-	case m.Bad() || nullPath:
+	case m.Bad() || nullPath || badFlags:
 		l.commands = tree.AppendFailed(commands[:mark.Start()], &head, tree.MarshallingError)
 	default:
 		l.commands = tree.EndMulti(commands, mark)
