@@ -6,12 +6,23 @@ import (
 	"holt/tree"
 )
 
+// watched is the path that a watch is kept under. ZooKeeper's tables take null too, which is no znode's path.
+func watched(path []byte) []byte {
+	if path == nil {
+		return nullPath
+	}
+	return path
+}
+
+var nullPath = []byte{0}
+
 func (l *loop) checkWatches(c *conn, r *wire.Reader) tree.Code {
 	var q wire.WatchTypeRequest
 	if !q.Parse(r) || !watch.Type(q.Type).Valid() {
 		return tree.MarshallingError
 	}
-	if q.Path == nil || !l.watches.Has(c.slot, q.Path, tree.PathHash(q.Path), watch.Type(q.Type)) {
+	path := watched(q.Path)
+	if !l.watches.Has(c.slot, path, tree.PathHash(path), watch.Type(q.Type)) {
 		return tree.NoWatcher
 	}
 	return tree.OK
@@ -22,7 +33,8 @@ func (l *loop) removeWatches(c *conn, r *wire.Reader) tree.Code {
 	if !q.Parse(r) || !watch.Type(q.Type).Valid() {
 		return tree.MarshallingError
 	}
-	if q.Path == nil || !l.watches.Remove(c.slot, q.Path, tree.PathHash(q.Path), watch.Type(q.Type)) {
+	path := watched(q.Path)
+	if !l.watches.Remove(c.slot, path, tree.PathHash(path), watch.Type(q.Type)) {
 		return tree.NoWatcher
 	}
 	return tree.OK
@@ -31,7 +43,7 @@ func (l *loop) removeWatches(c *conn, r *wire.Reader) tree.Code {
 // addWatch sets a persistent watch; the znode need not exist and no permission is asked for until delivery.
 func (l *loop) addWatch(c *conn, r *wire.Reader) tree.Code {
 	var q wire.AddWatchRequest
-	if !q.Parse(r) || q.Path == nil {
+	if !q.Parse(r) {
 		return tree.MarshallingError
 	}
 	var m watch.Mode
@@ -43,7 +55,7 @@ func (l *loop) addWatch(c *conn, r *wire.Reader) tree.Code {
 	default:
 		return tree.MarshallingError
 	}
-	code := l.watch(c, m, q.Path)
+	code := l.watch(c, m, watched(q.Path))
 	if code == tree.OK {
 		c.out = wire.AppendInt32(c.out, 0)
 	}

@@ -56,13 +56,18 @@ func (l *loop) write(c *conn, h *wire.RequestHeader, body []byte) {
 		head := l.enqueue(c, h, tree.OpError)
 		l.commands = tree.AppendFailed(l.commands, &head, tree.MarshallingError)
 	case path == nil:
-		head := l.enqueue(c, h, tree.Op(h.Op))
 		code := tree.MarshallingError
 		if h.Op == wire.OpSetData || h.Op == wire.OpSetACL {
 			code = tree.BadArguments // these look at the path's syntax first
 		}
-		l.commands = tree.AppendFailed(l.commands, &head, code)
+		l.failNullPath(c, h, code)
 	}
+}
+
+// failNullPath answers a write without a path: ZooKeeper stumbles over it after it took a zxid.
+func (l *loop) failNullPath(c *conn, h *wire.RequestHeader, code tree.Code) {
+	head := l.enqueue(c, h, tree.Op(h.Op))
+	l.commands = tree.AppendFailed(l.commands, &head, code)
 }
 
 func (l *loop) create(c *conn, h *wire.RequestHeader, r *wire.Reader) (parsed bool, path []byte) {
@@ -72,7 +77,12 @@ func (l *loop) create(c *conn, h *wire.RequestHeader, r *wire.Reader) (parsed bo
 	} else {
 		parsed = q.Parse(r)
 	}
-	if parsed && q.Path != nil {
+	switch {
+	case !parsed:
+	case q.Path == nil && (q.Flags < tree.FlagPersistent || q.Flags > tree.FlagTTLSequential):
+		l.failNullPath(c, h, tree.BadArguments) // the flags are looked at first
+		return true, []byte{}
+	case q.Path != nil:
 		head := l.enqueue(c, h, tree.Op(h.Op))
 		l.commands = tree.AppendCreate(l.commands, &head,
 			&tree.Create{Path: q.Path, Data: q.Data, ACL: l.aclBytes(q.ACL), Flags: q.Flags, TTLMs: q.TTLMs})
