@@ -10,10 +10,11 @@ import (
 
 // Bounds of what is generated.
 const (
-	burstMax     = 60      // requests in a burst
-	multiMax     = 6       // operations in a multi
-	knownMax     = 400     // nodes remembered; beyond it bursts of deletes come more often
-	dataBytesBig = 100_000 // of the larger data
+	burstMax      = 60        // requests in a burst
+	multiMax      = 6         // operations in a multi
+	knownMax      = 400       // nodes remembered; beyond it bursts of deletes come more often
+	dataBytesBig  = 100_000   // of the larger data
+	frameBytesMax = 1_048_000 // of a request: a little less than servers take
 )
 
 // known is what the generator remembers of a node, from the reference's answers.
@@ -77,7 +78,8 @@ func (g *generator) next() step {
 	if g.sinceAudit >= auditEvery {
 		g.sinceAudit = 0
 		g.audits = append(g.audits, g.look("/")...)
-		return g.audit()
+		g.plan = append(g.plan, step{kind: stepCounts})
+		return step{kind: stepBarrier}
 	}
 	g.auditing = false
 	s := g.random()

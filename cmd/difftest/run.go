@@ -177,6 +177,8 @@ func (r *run) do(s *step) *mismatch {
 		}
 	case stepAwait:
 		return r.await(s)
+	case stepCounts:
+		return r.counts(s)
 	}
 	return nil
 }

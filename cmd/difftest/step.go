@@ -41,6 +41,7 @@ const (
 	stepDrop    stepKind = "drop"    // the client closes the connection, the session lives on
 	stepRaw     stepKind = "raw"     // bytes that are no frame; the connection must end
 	stepBarrier stepKind = "barrier" // every session pings: all events are read
+	stepCounts  stepKind = "counts"  // what the servers count: znodes, watches, sessions
 	stepAwait   stepKind = "await"   // wait until a path is gone on both servers (mode time)
 )
 

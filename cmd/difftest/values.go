@@ -242,7 +242,9 @@ func (g *generator) multiBody(kind wire.Op) []byte {
 	var b []byte
 	for range g.rng.IntN(multiMax + 1) {
 		op := g.multiOp(kind)
-		b = op.Append(b)
+		if whole := op.Append(b); len(whole) < frameBytesMax {
+			b = whole
+		}
 	}
 	return wire.AppendMultiEnd(b)
 }
