@@ -158,6 +158,9 @@ func compareServers(o options, mode string) error {
 	}
 	r.end()
 	took := time.Since(start)
+	if n := o.survey - r.survey; n > 0 {
+		return fmt.Errorf("mode %s seed %d: %d differences in %d operations", mode, o.seed, n, r.ops)
+	}
 	fmt.Printf("mode %s seed %d: %d operations in %d steps on %d sessions, no unexplained difference, %.0f s, %.0f operations/s\n",
 		mode, o.seed, r.ops, r.steps, r.sessions, took.Seconds(), float64(r.ops)/took.Seconds())
 	for name, n := range r.wanted {
