@@ -105,6 +105,13 @@ func (e *ID) matches(ids []ID) bool {
 	return false
 }
 
+// authBytesMax bounds what the entries of scheme auth in one ACL become: a request of a megabyte may hold tens of
+// thousands of them, and its sender as many identities.
+const (
+	authBytesMax  = 1 << 20
+	aclEntryBytes = 12 // perms and two lengths
+)
+
 // fixACL turns the ACL of a create or setACL into the one to store
 // (PrepRequestProcessor.fixupACL): duplicates go, auth becomes the caller's
 // authenticated ids, everything else needs a provider and a valid id.
@@ -125,6 +132,7 @@ func fixACL(encoded []byte, callerIDs []byte, rules Rules) (*ACLList, Code, erro
 	}
 	entries = removeDuplicates(entries)
 	var fixed []ACL
+	expanded := 0
 	for _, e := range entries {
 		switch {
 		case e.schemeNull:
@@ -134,9 +142,10 @@ func fixACL(encoded []byte, callerIDs []byte, rules Rules) (*ACLList, Code, erro
 			for _, id := range caller {
 				if rules.authenticates(id.Scheme) {
 					fixed = append(fixed, ACL{e.Perms, id})
+					expanded += aclEntryBytes + len(id.Scheme) + len(id.ID)
 				}
 			}
-			if len(fixed) == n {
+			if len(fixed) == n || expanded > authBytesMax {
 				return nil, InvalidACL, nil
 			}
 		case e.idNull:

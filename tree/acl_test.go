@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -172,5 +173,25 @@ func TestDigestID(t *testing.T) {
 	}
 	if _, err := DigestIDFunc("ROT13"); err == nil {
 		t.Error("ROT13 passes")
+	}
+}
+
+// An ACL of auth entries becomes entries times identities: both are the client's choice, the product is bounded.
+func TestAuthEntriesDoNotMultiply(t *testing.T) {
+	var ids []ID
+	for i := range 100 {
+		ids = append(ids, ID{"digest", fmt.Sprintf("user%d:%s", i, strings.Repeat("p", 100))})
+	}
+	entries := func(n int) (b []byte) {
+		for i := range n {
+			b = AppendACL(b, Perm(i), []byte("auth"), []byte{})
+		}
+		return b
+	}
+	if l, code, err := fixACL(entries(31), AppendIDs(nil, ids), 0); err != nil || code != OK || len(l.Entries()) != 3100 {
+		t.Errorf("31 entries: %v, %v", code, err)
+	}
+	if l, code, err := fixACL(entries(40_000), AppendIDs(nil, ids), 0); err != nil || code != InvalidACL || l != nil {
+		t.Errorf("40,000 entries: %v, %v", code, err)
 	}
 }
