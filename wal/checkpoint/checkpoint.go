@@ -147,6 +147,9 @@ func (s *Store) open() error {
 	if err := disk.MakeDir(s.cfg.FS, building); err != nil {
 		return disk.Explain(s.cfg.Dir, err)
 	}
+	if err := s.room(); err != nil { // Pebble would call Fatalf
+		return disk.Explain(s.cfg.Dir, err)
+	}
 	s.cache = pebble.NewCache(cacheBytes)
 	s.opts = s.options()
 	db, err := pebble.Open(s.cfg.Dir, s.opts)
@@ -313,14 +316,22 @@ func (s *Store) write(from, to *tree.Root, m Mark, replace bool) error {
 	if err := t.finish(); err != nil {
 		return err
 	}
-	if usage, err := s.cfg.FS.GetDiskUsage(s.cfg.Dir); err == nil && usage.AvailBytes < freeBytesMin {
-		return fmt.Errorf("%d bytes left on the disk, %d are needed to go on: %w", usage.AvailBytes, freeBytesMin, ErrFull)
+	if err := s.room(); err != nil {
+		return err
 	}
 	if !replace {
 		return s.db.Ingest(context.Background(), t.paths)
 	}
 	_, err := s.db.IngestAndExcise(context.Background(), t.paths, nil, nil, pebble.KeyRange{Start: keyFirst, End: treeEnd})
 	return err
+}
+
+// room refuses what Pebble cannot take back on a full disk.
+func (s *Store) room() error {
+	if usage, err := s.cfg.FS.GetDiskUsage(s.cfg.Dir); err == nil && usage.AvailBytes < freeBytesMin {
+		return fmt.Errorf("%d bytes left on the disk, %d are needed to go on: %w", usage.AvailBytes, freeBytesMin, ErrFull)
+	}
+	return nil
 }
 
 // Backup makes dir, which must not exist, a copy of the image as of now: hard links where the file system has them. It
@@ -340,7 +351,12 @@ func (s *Store) Close() error {
 	s.fs.hurry()
 	var errs [2]error
 	if s.db != nil {
-		errs[0] = s.db.Close()
+		// For want of space nothing is lost: the memtable is empty (C3), and what was written is durable.
+		if err := s.db.Close(); err != nil && disk.IsFull(err) {
+			s.cfg.Logger.Warn("no space left while closing the image, which is complete", "dir", s.cfg.Dir, "err", err)
+		} else {
+			errs[0] = err
+		}
 	}
 	if s.cache != nil {
 		s.cache.Unref()
