@@ -16,7 +16,7 @@ import (
 	"holt/wal"
 )
 
-// Config says what a member works with. Log and Image are handed over: Close closes them.
+// Config says what a member works with. Log and Image are handed over by an Open that succeeds: Close closes them.
 type Config struct {
 	ID      uint64   // this member, not zero
 	Voters  []uint64 // the members of a fresh ensemble; nil is this member alone
@@ -33,8 +33,9 @@ type Config struct {
 	NowNs      func() int64 // monotonic; stamps Commits. Default: perf.Now
 	Drained    func()       // called when sources that were told ErrBusy may come again; must not block
 	Checkpoint func(Checkpoint)
-	Fatal      func(error)   // called once when the member cannot go on; must not return. Default: panic
-	Metrics    *perf.Metrics // default: fresh ones
+	Cancel     <-chan struct{} // closed when Open shall give up waiting; nil: never
+	Fatal      func(error)     // called once when the member cannot go on; must not return. Default: panic
+	Metrics    *perf.Metrics   // default: fresh ones
 	Logger     *slog.Logger
 }
 
@@ -113,7 +114,8 @@ type durable struct {
 }
 
 // Open recovers the state from checkpoint and log, starts the member and waits until it has applied everything that
-// was acknowledged before (for a member that is alone; others return at once).
+// was acknowledged before (for a member that is alone; others return at once). That takes a few bytes of log: on a disk
+// without any Open waits for space, until Config.Cancel is closed, which makes it fail with ErrClosed.
 func Open(cfg Config) (*Quorum, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -136,7 +138,8 @@ func Open(cfg Config) (*Quorum, error) {
 	q.start(q.apply.run, q.image.run, q.run)
 	if q.core.alone() {
 		if err := q.recovered(); err != nil {
-			return nil, errors.Join(err, q.Close())
+			q.halt()
+			return nil, err
 		}
 	}
 	return q, nil
@@ -159,6 +162,7 @@ func (q *Quorum) recovered() error {
 	if err := q.Sync(tree.Origin{Process: q.cfg.Process}, 0); err != nil {
 		return err
 	}
+	told := false
 	for {
 		for n := c.Next(); n != nil; n = c.Next() {
 			c = n
@@ -166,8 +170,14 @@ func (q *Quorum) recovered() error {
 				return nil
 			}
 		}
+		if !told && q.Status().Full {
+			told = true
+			q.cfg.Logger.Error("the log has no space left to start with: nothing is served before there is some; free space on the disk or enlarge it")
+		}
 		select {
 		case <-q.stop:
+			return ErrClosed
+		case <-q.cfg.Cancel:
 			return ErrClosed
 		case <-time.After(time.Millisecond):
 		}
@@ -215,15 +225,23 @@ func (q *Quorum) CheckpointNow() { q.apply.checkpointNow() }
 
 // Close stops the member. Commands that were accepted and are not committed yet have an unknown outcome.
 func (q *Quorum) Close() error {
+	if !q.halt() {
+		return nil
+	}
+	return errors.Join(q.cfg.Log.Close(), q.cfg.Image.Close())
+}
+
+// halt ends the goroutines, the first time.
+func (q *Quorum) halt() bool {
 	q.queue.close()
 	select {
 	case <-q.stop:
-		return nil
+		return false
 	default:
 		close(q.stop)
 	}
 	q.stopped.Wait()
-	return errors.Join(q.cfg.Log.Close(), q.cfg.Image.Close())
+	return true
 }
 
 // run is the quorum goroutine: it alone touches the core.
@@ -424,6 +442,14 @@ func (q *Quorum) setStatus() {
 		s.Role = Candidate
 	}
 	q.status.Store(&s)
+	q.cfg.Metrics.LogFull.Set(b2i(s.Full))
+}
+
+func b2i(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // fail ends the member: nothing it could still say would be safe.

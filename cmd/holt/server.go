@@ -44,7 +44,11 @@ type server struct {
 // run serves until ctx ends or a part fails.
 func run(ctx context.Context, cfg *config.Config, logger *slog.Logger) error {
 	s := &server{cfg: cfg, logger: logger, process: rand.Uint32() | 1, failed: make(chan error, 1)}
-	if err := s.open(); err != nil {
+	if err := s.open(ctx); err != nil {
+		if ctx.Err() != nil && errors.Is(err, quorum.ErrClosed) {
+			logger.Info("stopping before anything was served")
+			err = nil
+		}
 		return errors.Join(err, s.close())
 	}
 	checkpoints := make(chan os.Signal, 1)
@@ -61,7 +65,8 @@ func run(ctx context.Context, cfg *config.Config, logger *slog.Logger) error {
 	}
 }
 
-func (s *server) open() error {
+// open opens the parts. Waiting for space on a full disk ends with ctx.
+func (s *server) open(ctx context.Context) error {
 	s.metrics = perf.New(perf.Config{Loops: loops(s.cfg.Client.Loops), SlowOp: time.Second, Logger: s.logger})
 	if err := s.openDisk(); err != nil {
 		return err
@@ -71,6 +76,7 @@ func (s *server) open() error {
 	s.quorum, err = quorum.Open(quorum.Config{
 		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
 		CheckpointBytes: s.cfg.Checkpoint.LogBytes, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
+		Cancel: ctx.Done(),
 	})
 	if err != nil {
 		return err
