@@ -71,6 +71,28 @@ func (l *loop) dropSilent() {
 	clear(l.silent[len(l.silent):cap(l.silent)])
 }
 
+// stuckMax is how long a write may wait for space in the log before its client is told, by losing its connection, that
+// nobody knows what becomes of it.
+const stuckMax = 3 * time.Second
+
+// dropStuck closes connections whose writes were on their way to the log when it ran out of space. They are still to
+// be written, so neither success nor an error would be true. Writes that came later were refused at once.
+func (l *loop) dropStuck() {
+	if !l.quorum.Status().Full {
+		return
+	}
+	limit, dropped := l.nowNs-int64(stuckMax), 0
+	for _, c := range l.conns {
+		if c != nil && c.live() && c.queue.writes > 0 && c.queue.front().startNs <= limit {
+			l.drop(c, "the outcome of its writes is unknown while the log has no space")
+			dropped++
+		}
+	}
+	if dropped > 0 {
+		l.log.Warn("closing connections whose writes wait for space in the log: their outcome is unknown", "connections", dropped)
+	}
+}
+
 // drainAll takes no further requests, and closes each connection as soon as it has been answered.
 func (l *loop) drainAll() {
 	l.stopping = true

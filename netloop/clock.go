@@ -91,6 +91,7 @@ func (k *clock) gather() ([]tree.SessionID, bool) {
 	for _, l := range k.loops {
 		l.do(func() {
 			l.dropSilent()
+			l.dropStuck()
 			answers <- l.takeTouched()
 		})
 	}

@@ -25,6 +25,9 @@ const (
 	bufferBytesNew      = 512       // capacity of a new buffer
 	bufferBytesKept     = 64 << 10  // a buffer larger than this is left to the collector instead of being kept for reuse
 	buffersBytesMax     = 8 << 20   // capacity of all buffers that a loop keeps for reuse
+	inboundBytesSmall   = 16 << 10  // of incomplete requests that a connection may have however many the others have
+	idsMax              = 128       // identities of one connection; each of its writes carries them
+	idsBytesMax         = 64 << 10  // their bytes
 )
 
 // A reply that fits one slice never has to be cut.
@@ -47,8 +50,8 @@ type Config struct {
 	FrameBytesMax        int // jute.maxbuffer; default 1048575
 	OutstandingPerConn   int // unanswered requests of one connection; default 1000
 	OutstandingMax       int // unanswered writes in all beyond which connections with such are not read; default 1000
-	OutboundBytesMax     int // unsent bytes at which a connection is closed; default 16 MiB
-	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB
+	OutboundBytesMax     int // unsent bytes at which a connection is closed; default 16 MiB, raised to hold large frames
+	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB, raised to hold large frames
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
 
 	SkipACL        bool                             // zookeeper.skipACL
@@ -77,6 +80,10 @@ type Quorum interface {
 	OnPublished(f func(*quorum.Commit))
 }
 
+// replyBytesMax is the largest reply that is made in one piece. Whatever may precede it, it does not take a client that
+// reads to OutboundBytesMax.
+func (c *Config) replyBytesMax() int { return c.OutboundBytesMax - outboundBytesSoft - turnBytesMax }
+
 var errConfig = errors.New("netloop: configuration")
 
 // setDefaults fills in zero values and refuses nonsense.
@@ -96,6 +103,8 @@ func (c *Config) setDefaults() error {
 	def(&c.OutstandingMax, 1000)
 	def(&c.OutboundBytesMax, 16<<20)
 	def(&c.InboundBytesMax, 256<<20)
+	c.OutboundBytesMax = max(c.OutboundBytesMax, 2*c.FrameBytesMax+4*outboundBytesSoft)
+	c.InboundBytesMax = max(c.InboundBytesMax, 4*c.FrameBytesMax)
 	def(&c.SessionlessTimeoutMs, 10000)
 	def(&c.ContainerCheckIntervalMs, 60000)
 	def(&c.ContainerMaxPerMinute, 10000)
@@ -130,8 +139,6 @@ func (c *Config) validate() error {
 	case c.OutstandingPerConn < 1 || c.OutstandingMax < 1:
 		return fmt.Errorf("%w: %d unanswered requests per connection and %d in all; both must be positive",
 			errConfig, c.OutstandingPerConn, c.OutstandingMax)
-	case c.OutboundBytesMax < 2*outboundBytesSoft:
-		return fmt.Errorf("%w: %d unsent bytes; at least %d are needed", errConfig, c.OutboundBytesMax, 2*outboundBytesSoft)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"net"
+	"slices"
 
 	"holt/netloop/wire"
 	"holt/tree"
@@ -134,15 +135,17 @@ func (c *conn) header(op tree.Op, tag uint64) tree.CommandHeader {
 	return h
 }
 
-// addID adds an identity unless the connection has it.
-func (c *conn) addID(id tree.ID) {
-	for _, have := range c.ids {
-		if have == id {
-			return
-		}
+// addID adds an identity unless the connection has it. It returns false if the connection has too many.
+func (c *conn) addID(id tree.ID) bool {
+	if slices.Contains(c.ids, id) {
+		return true
+	}
+	if len(c.ids) >= idsMax || len(c.idsIn)+len(id.Scheme)+len(id.ID) > idsBytesMax {
+		return false
 	}
 	c.ids = append(c.ids, id)
 	c.idsIn = tree.AppendIDs(c.idsIn[:0], c.ids)
+	return true
 }
 
 // unread is what has been received and not taken.

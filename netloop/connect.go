@@ -110,9 +110,9 @@ func (l *loop) auth(c *conn, h *wire.RequestHeader, body []byte) {
 		if ok = !l.cfg.DigestDisabled && q.Auth != nil; ok {
 			id := l.cfg.DigestID(q.Auth)
 			if l.cfg.SuperDigest != "" && id == l.cfg.SuperDigest {
-				c.addID(tree.ID{Scheme: schemeSuper})
+				ok = c.addID(tree.ID{Scheme: schemeSuper})
 			}
-			c.addID(tree.ID{Scheme: schemeDigest, ID: id})
+			ok = c.addID(tree.ID{Scheme: schemeDigest, ID: id}) && ok
 		}
 	case schemeIP:
 		ok = true // every connection has its address already

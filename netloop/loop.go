@@ -502,6 +502,9 @@ func (l *loop) answerFront(c *conn, root *tree.Root) {
 	case kindRefused:
 		l.reply(c, p.xid, int64(root.Zxid()), p.code)
 		l.answered(c, p.op, p.xid, int64(root.Zxid()), p.startNs)
+		if p.op == wire.OpCloseSession {
+			l.close(c) // nothing is taken from it any more; the session goes when its time is up
+		}
 	}
 }
 
@@ -553,7 +556,7 @@ type shared struct {
 	quorum      Quorum
 	outstanding atomic.Int64 // writes and syncs that wait for the quorum
 	inboundAll  atomic.Int64 // bytes of incomplete requests
-	refusedAt   atomic.Int64 // second in which refusing writes was logged last
+	refusedAt   atomic.Int64 // in which period refusing writes was logged last
 	ids         sessionIDs
 	words       words
 	oversized   atomic.Bool // a reply beyond jute.maxbuffer was logged

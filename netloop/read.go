@@ -25,12 +25,15 @@ func (l *loop) read(c *conn, h *wire.RequestHeader, body []byte, root *tree.Root
 	if code == tree.OK {
 		code = l.readBody(c, h, body, root)
 	}
+	if n := len(c.out) - start; code == tree.OK && n > l.cfg.FrameBytesMax {
+		l.oversize(c, h.Op, n)
+		if n > l.cfg.replyBytesMax() {
+			code = codeUndecoded
+		}
+	}
 	switch code {
 	case tree.OK:
 		wire.EndFrame(c.out, start)
-		if n := len(c.out) - start; n > l.cfg.FrameBytesMax {
-			l.oversize(c, h.Op, n)
-		}
 	case codeListing:
 		return
 	case tree.Unimplemented:
@@ -55,7 +58,7 @@ func (l *loop) read(c *conn, h *wire.RequestHeader, body []byte, root *tree.Root
 // Outcomes of readBody that no client sees.
 const (
 	codeListing   tree.Code = 1 + iota // the answer is written piece by piece
-	codeUndecoded                      // MarshallingError for a multiRead, without results
+	codeUndecoded                      // MarshallingError without anything more, for a multiRead too
 )
 
 // readBody appends the body of the reply, or returns why there is none.
@@ -271,7 +274,7 @@ func (l *loop) whoAmI(c *conn) {
 // multiRead answers getData and getChildren operations, each with its own outcome, all from one root. Their watch flags
 // mean nothing: ZooKeeper drops them when it decodes the operations (MultiOperationRecord.deserialize). Operations that
 // belong into a multi fail the whole request, a null path fails it when its turn comes; the reply has a list of results
-// even so.
+// even so. A request of a megabyte may ask for many gigabytes: beyond what can be sent it fails without results.
 func (l *loop) multiRead(c *conn, body []byte, root *tree.Root) tree.Code {
 	var op wire.MultiOp
 	m := wire.NewMultiReader(wire.OpMultiRead, body)
@@ -284,9 +287,13 @@ func (l *loop) multiRead(c *conn, body []byte, root *tree.Root) tree.Code {
 		c.out = wire.AppendMultiEnd(c.out)
 		return tree.MarshallingError
 	}
-	code := tree.OK
+	code, begin := tree.OK, len(c.out)
 	for m = wire.NewMultiReader(wire.OpMultiRead, body); code == tree.OK && m.Next(&op); {
 		start := len(c.out)
+		if start-begin > l.cfg.replyBytesMax() {
+			l.oversize(c, wire.OpMultiRead, start-begin)
+			return codeUndecoded
+		}
 		c.out = wire.AppendMultiOK(c.out, op.Op)
 		if op.Op == wire.OpGetData {
 			code = l.appendData(c, root, op.Path, false)
@@ -314,7 +321,8 @@ func (l *loop) appendChildrenOf(c *conn, root *tree.Root, path []byte) tree.Code
 	return code
 }
 
-// oversize counts replies that a client with the same jute.maxbuffer refuses, and logs the first.
+// oversize counts replies that a client with the same jute.maxbuffer refuses, and logs the first. Those that not even
+// the bound on unsent bytes holds are not sent at all.
 func (l *loop) oversize(c *conn, op wire.Op, bytes int) {
 	l.cfg.Metrics.LargeReplies.Inc()
 	if l.oversized.CompareAndSwap(false, true) {

@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"errors"
+	"time"
 
 	"holt/netloop/wire"
 	"holt/quorum"
@@ -53,7 +54,7 @@ func (l *loop) resume(c *conn) {
 
 // keepIn copies bytes behind the unread ones.
 func (l *loop) keepIn(c *conn, b []byte) {
-	if l.inboundAll.Load()+int64(len(b)) > int64(l.cfg.InboundBytesMax) {
+	if len(c.unread())+len(b) > inboundBytesSmall && l.inboundAll.Load()+int64(len(b)) > int64(l.cfg.InboundBytesMax) {
 		l.cfg.Metrics.LargeRequests.Inc()
 		l.drop(c, "too many bytes of incomplete requests in all")
 		return
@@ -237,9 +238,11 @@ func (l *loop) retry() {
 	}
 }
 
+const refusedLogEvery = int64(10 * time.Second)
+
 // refuse answers the writes from tag on with an error: nobody leads, or the log is full.
 func (l *loop) refuse(c *conn, tag uint64, err error) {
-	if l.refusedAt.Swap(l.nowNs/1e9) != l.nowNs/1e9 {
+	if l.refusedAt.Swap(l.nowNs/refusedLogEvery) != l.nowNs/refusedLogEvery {
 		l.log.Warn("refusing writes; reads go on (is the disk full, is a quorum of members up?)", "err", err)
 	}
 	if c.stage == stageConnecting {
