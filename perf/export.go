@@ -140,7 +140,6 @@ func (m *Metrics) writeParts(w io.Writer) {
 		name string
 		from *Counter
 	}{
-		{"holt_checkpoint_bytes_total", &m.CheckpointBytes},
 		{"holt_connections_closed_slow_total", &m.ConnsSlow},
 		{"holt_large_replies_total", &m.LargeReplies},
 		{"holt_events_denied_total", &m.EventsDenied},

@@ -77,9 +77,8 @@ type Metrics struct {
 	ElectionTime                                                    Histogram // ns
 
 	// Checkpoints. Times in ns.
-	Checkpoint      Histogram
-	CheckpointBytes Counter
-	CheckpointDisk  Gauge
+	Checkpoint     Histogram
+	CheckpointDisk Gauge
 
 	// Connections and sessions.
 	ConnsAccepted, ConnsRejected, ConnsSilent, ConnsAttached Counter // silent: closed without a ConnectRequest

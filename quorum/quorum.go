@@ -94,6 +94,9 @@ type Quorum struct {
 	held  []byte      // a chunk that raft would not take yet
 	retry []appendJob // refused by a full disk, in order
 
+	durableNs   int64 // when the last append became durable whose entries were not handed to apply yet; else 0
+	candidateNs int64 // when this member last had no leader
+
 	stop    chan struct{} // closed by Close
 	stopped sync.WaitGroup
 	failing sync.Once
@@ -109,8 +112,9 @@ type inbox struct {
 }
 
 type durable struct {
-	job *appendJob
-	err error
+	job  *appendJob
+	err  error
+	atNs int64
 }
 
 // Open recovers the state from checkpoint and log, starts the member and waits until it has applied everything that
@@ -125,10 +129,13 @@ func Open(cfg Config) (*Quorum, error) {
 		store: cfg.Image, log: cfg.Log, conf: &pb.ConfState{Voters: cfg.Voters},
 		jobs: make(chan imageJob, 1), written: q.cut, report: q.checkpointed,
 	}
+	begin := cfg.NowNs()
 	state, at, err := q.image.load()
 	if err != nil {
 		return nil, err
 	}
+	loaded := cfg.NowNs()
+	cfg.Metrics.StartLoad.Observe(loaded - begin)
 	q.core, err = newCore(cfg.ID, newStorage(cfg.Log, at, q.image.conf), raftLogger{cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("quorum: %w", err)
@@ -141,6 +148,8 @@ func Open(cfg Config) (*Quorum, error) {
 			q.halt()
 			return nil, err
 		}
+		cfg.Metrics.StartReplay.Observe(cfg.NowNs() - loaded)
+		cfg.Metrics.StartReplayed.Observe(int64(cfg.Log.LastIndex() - at.index))
 	}
 	return q, nil
 }
@@ -301,6 +310,7 @@ func (q *Quorum) takeIn() error {
 	for _, d := range done {
 		switch {
 		case d.err == nil:
+			q.durableNs = d.atNs
 			if err := q.core.durable(d.job); err != nil {
 				return err
 			}
@@ -357,6 +367,10 @@ func (q *Quorum) dispatch() {
 	for i := range due.appends {
 		q.append(due.appends[i])
 	}
+	if len(due.applies) > 0 && q.durableNs != 0 {
+		q.cfg.Metrics.StageQuorum.Observe(q.cfg.NowNs() - q.durableNs)
+		q.durableNs = 0
+	}
 	q.apply.give(due.applies)
 	if due.lead != nil {
 		q.roleChanged()
@@ -371,11 +385,12 @@ func (q *Quorum) append(j appendJob) {
 	}
 	job, start := &j, q.cfg.NowNs()
 	j.append.Done = func(err error) {
+		now := q.cfg.NowNs()
 		q.inbox.mu.Lock()
-		q.inbox.durable = append(q.inbox.durable, durable{job, err})
+		q.inbox.durable = append(q.inbox.durable, durable{job, err, now})
 		q.inbox.mu.Unlock()
 		notify(q.wake)
-		q.cfg.Metrics.StageDurable.Observe(q.cfg.NowNs() - start)
+		q.cfg.Metrics.StageDurable.Observe(now - start)
 	}
 	q.cfg.Log.Append(j.append)
 }
@@ -429,6 +444,13 @@ func (q *Quorum) checkpointed(c Checkpoint) {
 func (q *Quorum) roleChanged() {
 	q.setStatus()
 	s := q.Status()
+	switch {
+	case s.Leader == 0:
+		q.candidateNs = q.cfg.NowNs()
+	case s.Role == Leader:
+		q.cfg.Metrics.Elections.Inc()
+		q.cfg.Metrics.ElectionTime.Observe(q.cfg.NowNs() - q.candidateNs)
+	}
 	q.cfg.Logger.Info("role", "role", s.Role, "term", s.Term, "leader", s.Leader)
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -22,6 +23,13 @@ func (s *server) adminSource() *admin.Source {
 	source := &admin.Source{
 		Version: admin.Version{ZooKeeper: compatible, Build: version + "." + buildCommit(), Built: buildTime()},
 		Metrics: s.metrics, State: state{s.quorum}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
+		LastCheckpoint: func() (tree.Zxid, time.Time, bool) {
+			c := s.lastCheckpoint.Load()
+			if c == nil {
+				return 0, time.Time{}, false
+			}
+			return c.zxid, c.at, true
+		},
 	}
 	source.Whitelist, _ = admin.ParseWhitelist(s.cfg.Admin.FourLetterWords)
 	return source
@@ -43,13 +51,31 @@ func buildTime() time.Time {
 
 // adminConfig is the configuration in the words of conf.
 func adminConfig(c *config.Config) admin.Config {
+	var text []byte
+	if c.File != "" {
+		text, _ = os.ReadFile(c.File) // it has just been read; if it is gone now there is nothing to show
+	}
 	_, port, _ := net.SplitHostPort(c.Client.Addr())
 	n, _ := strconv.Atoi(port)
 	return admin.Config{
 		ClientPort: n, SecureClientPort: -1, DataDir: c.Data.Dir, DataLogDir: c.Data.LogDir,
 		TickMs: c.Sessions.TickMs, MaxClientConns: c.Limits.ConnsPerAddress,
-		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax,
+		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax, Text: string(text),
 		ListenBacklog: -1,
+	}
+}
+
+// checkpointed is a checkpoint that is on the disk.
+type checkpointed struct {
+	zxid tree.Zxid
+	at   time.Time
+}
+
+// checkpointed takes note of the newest checkpoint.
+func (s *server) checkpointed(c quorum.Checkpoint) {
+	if c.Err == nil {
+		s.lastCheckpoint.Store(&checkpointed{c.Zxid, time.Now()})
+		s.metrics.CheckpointDisk.Set(s.image.DiskBytes())
 	}
 }
 
@@ -58,6 +84,10 @@ func (s *server) dirs() (data, log int64) {
 	log, _ = s.log.DiskBytes() // a directory that cannot be listed shows as empty
 	return s.image.DiskBytes(), log
 }
+
+// znodeOverheadBytes is what a znode takes in memory besides its data and path, about; BENCHMARKS.md has the measured
+// size. DataBytes counts whole paths of which the tree keeps the last part, so this is an upper estimate for deep trees.
+const znodeOverheadBytes = 52
 
 // sources are the levels that metrics read at a scrape.
 func (s *server) sources() perf.Sources {
@@ -69,6 +99,7 @@ func (s *server) sources() perf.Sources {
 		DataBytes:       root((*tree.Root).DataBytes),
 		Ephemerals:      root((*tree.Root).EphemeralCount),
 		Sessions:        root(func(r *tree.Root) int64 { return int64(r.SessionCount()) }),
+		TreeBytes:       root(func(r *tree.Root) int64 { return r.DataBytes() + znodeOverheadBytes*r.NodeCount() }),
 		LastZxid:        root(func(r *tree.Root) int64 { return int64(r.Zxid()) }),
 		Leader:          func() bool { return s.quorum.Status().Role == quorum.Leader },
 		QuorumSize:      func() int64 { return 1 },

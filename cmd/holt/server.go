@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,12 +39,13 @@ type server struct {
 	quorum *quorum.Quorum
 	client *netloop.Server
 	admin  []*admin.Server
-	failed chan error // a part that cannot go on
+
+	lastCheckpoint atomic.Pointer[checkpointed]
 }
 
 // run serves until ctx ends or a part fails.
 func run(ctx context.Context, cfg *config.Config, logger *slog.Logger) error {
-	s := &server{cfg: cfg, logger: logger, process: rand.Uint32() | 1, failed: make(chan error, 1)}
+	s := &server{cfg: cfg, logger: logger, process: rand.Uint32() | 1}
 	if err := s.open(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, quorum.ErrClosed) {
 			logger.Info("stopping before anything was served")
@@ -76,7 +78,7 @@ func (s *server) open(ctx context.Context) error {
 	s.quorum, err = quorum.Open(quorum.Config{
 		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
 		CheckpointBytes: s.cfg.Checkpoint.LogBytes, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
-		Cancel: ctx.Done(),
+		Cancel: ctx.Done(), Checkpoint: s.checkpointed,
 	})
 	if err != nil {
 		return err
