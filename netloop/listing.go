@@ -88,7 +88,7 @@ func (l *loop) slice(c *conn, s *listing) bool {
 	s.count += visited
 	done := s.count == s.node.NumChildren()
 	if done && s.op == wire.OpGetChildren2 {
-		b = appendStat(b, s.node.Stat())
+		b = l.appendStatOf(b, s.node)
 	}
 	l.perf.Sent(0, len(b))
 	c.link.Write(b)

@@ -61,10 +61,11 @@ type loop struct {
 	choked    []*conn // wait for their client to read
 	silent    []*conn // connected and without a session, in the order they came
 
-	buffers     [][]byte // for reuse
-	bufferBytes int      // their capacity
-	acl         []byte   // scratch: an ACL as commands carry it
-	unanswered  int64    // writes and syncs that wait for the quorum
+	stat        tree.Stat // scratch
+	buffers     [][]byte  // for reuse
+	bufferBytes int       // their capacity
+	acl         []byte    // scratch: an ACL as commands carry it
+	unanswered  int64     // writes and syncs that wait for the quorum
 	stopping    bool
 
 	asks asks // of other goroutines

@@ -135,7 +135,7 @@ func (l *loop) exists(c *conn, r *wire.Reader, root *tree.Root) tree.Code {
 		}
 	}
 	if code == tree.OK {
-		c.out = appendStat(c.out, n.Stat())
+		c.out = l.appendStatOf(c.out, n)
 	}
 	return code
 }
@@ -155,7 +155,7 @@ func (l *loop) appendData(c *conn, root *tree.Root, path []byte, watched bool) t
 	}
 	if code == tree.OK {
 		c.out = wire.AppendBuffer(c.out, n.Data())
-		c.out = appendStat(c.out, n.Stat())
+		c.out = l.appendStatOf(c.out, n)
 	}
 	return code
 }
@@ -178,7 +178,7 @@ func (l *loop) getChildren(c *conn, h *wire.RequestHeader, r *wire.Reader, root 
 	}
 	c.out = appendChildren(c.out, n)
 	if h.Op == wire.OpGetChildren2 {
-		c.out = appendStat(c.out, n.Stat())
+		c.out = l.appendStatOf(c.out, n)
 	}
 	return tree.OK
 }
@@ -214,7 +214,7 @@ func (l *loop) getACL(c *conn, r *wire.Reader, root *tree.Root) tree.Code {
 		c.out = wire.AppendString(c.out, e.ID.Scheme)
 		c.out = wire.AppendString(c.out, e.ID.ID)
 	}
-	c.out = appendStat(c.out, n.Stat())
+	c.out = l.appendStatOf(c.out, n)
 	return tree.OK
 }
 

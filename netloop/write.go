@@ -181,11 +181,11 @@ func appendResult(dst []byte, p *pending, t *tree.Txn) []byte {
 	case wire.OpCreate:
 		return wire.AppendString(dst, t.Path)
 	case wire.OpCreate2, wire.OpCreateContainer, wire.OpCreateTTL:
-		return appendStat(wire.AppendString(dst, t.Path), t.Stat)
+		return appendStat(wire.AppendString(dst, t.Path), &t.Stat)
 	case wire.OpSetData, wire.OpSetACL:
-		return appendStat(dst, t.Stat)
+		return appendStat(dst, &t.Stat)
 	case wire.OpReconfig:
-		return appendStat(wire.AppendBuffer(dst, t.Data), t.Stat)
+		return appendStat(wire.AppendBuffer(dst, t.Data), &t.Stat)
 	case wire.OpMulti:
 		return appendMulti(dst, t.Multi)
 	}
@@ -204,9 +204,9 @@ func appendMulti(dst []byte, results []tree.MultiResult) []byte {
 		case tree.OpCreate:
 			dst = wire.AppendString(dst, m.Path)
 		case tree.OpCreate2:
-			dst = appendStat(wire.AppendString(dst, m.Path), m.Stat)
+			dst = appendStat(wire.AppendString(dst, m.Path), &m.Stat)
 		case tree.OpSetData:
-			dst = appendStat(dst, m.Stat)
+			dst = appendStat(dst, &m.Stat)
 		}
 	}
 	return wire.AppendMultiEnd(dst)
@@ -248,7 +248,13 @@ func (l *loop) answered(c *conn, op wire.Op, xid wire.Xid, zxid, startNs int64) 
 	}
 }
 
-func appendStat(dst []byte, s tree.Stat) []byte {
+// appendStatOf appends the stat of a znode.
+func (l *loop) appendStatOf(dst []byte, n tree.Node) []byte {
+	n.PutStat(&l.stat)
+	return appendStat(dst, &l.stat)
+}
+
+func appendStat(dst []byte, s *tree.Stat) []byte {
 	w := wire.Stat{
 		Czxid: int64(s.Czxid), Mzxid: int64(s.Mzxid), Ctime: s.Ctime, Mtime: s.Mtime,
 		Version: s.Version, Cversion: s.Cversion, Aversion: s.Aversion, EphemeralOwner: int64(s.EphemeralOwner),

@@ -121,6 +121,9 @@ type Node struct{ z *znode }
 // deletes, the owner of container and TTL nodes is hidden.
 func (n Node) Stat() Stat { return n.z.stat() }
 
+// PutStat is Stat into memory of the caller: a copy right after the fields were written costs more than writing them.
+func (n Node) PutStat(s *Stat) { n.z.putStat(s) }
+
 // Data is the znode's data: nil when null, non-nil when empty. It aliases the
 // tree and must not be written.
 func (n Node) Data() []byte { return n.z.data() }
@@ -147,17 +150,20 @@ func (n Node) Children(after []byte, visit func(name []byte) bool) {
 func (n Node) Descendants() int64 { return n.z.descendants() }
 
 // stat is ZooKeeper's DataNode.copyStat.
-func (z *znode) stat() Stat {
+func (z *znode) stat() (s Stat) {
+	z.putStat(&s)
+	return s
+}
+
+func (z *znode) putStat(s *Stat) {
 	children := z.numChildren()
-	s := Stat{
-		Czxid: z.czxid, Mzxid: z.mzxid(), Ctime: z.ctime, Mtime: z.mtime(),
-		Version: z.version(), Cversion: 2*z.creates() - children, Aversion: z.aversion(),
-		DataLength: int32(z.dataLen()), NumChildren: children, Pzxid: z.pzxid(),
-	}
+	s.Czxid, s.Mzxid, s.Ctime, s.Mtime = z.czxid, z.mzxid(), z.ctime, z.mtime()
+	s.Version, s.Cversion, s.Aversion = z.version(), 2*z.creates()-children, z.aversion()
+	s.DataLength, s.NumChildren, s.Pzxid = int32(z.dataLen()), children, z.pzxid()
+	s.EphemeralOwner = 0
 	if owner := z.owner(); kindOf(owner) == ephemeral {
 		s.EphemeralOwner = SessionID(owner)
 	}
-	return s
 }
 
 // kind is what the stored ephemeralOwner of a znode makes of it.
