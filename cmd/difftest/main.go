@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -183,11 +184,13 @@ func survey() func(m *mismatch, ref, sub *canonical) {
 	}
 }
 
+// shownStepsMax is how many steps of a failing run are shown.
+const shownStepsMax = 30
+
 // report writes down a difference and the smallest run found that shows it.
 func report(o options, mode string, p *pair, r *run, steps []step, m *mismatch) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "DIFFERENCE in mode %s, seed %d, operation about %d, step %d: %s\n", mode, o.seed, r.ops, len(steps), m.what)
-	fmt.Fprintf(&b, "%s\n", m.detail)
+	fmt.Fprintf(&b, "DIFFERENCE in mode %s, seed %d, operation about %d, step %d: %s\n%s\n", mode, o.seed, r.ops, len(steps), m.what, m.detail)
 	sl := &r.slots[m.slot]
 	fmt.Fprintf(&b, "the last exchanges of slot %d (session %d), answers of %s:\n", m.slot, sl.number, p.servers[reference].name)
 	for _, line := range sl.recent {
@@ -195,18 +198,22 @@ func report(o options, mode string, p *pair, r *run, steps []step, m *mismatch) 
 	}
 	r.end()
 	if p.launchers[reference] == nil || p.launchers[subject] == nil || o.shrinkFor <= 0 || o.flipAt > 0 {
-		return fmt.Errorf("%s", b.String())
+		return errors.New(b.String())
 	}
 	fmt.Fprint(os.Stderr, b.String())
 	small, again := shrink(steps, o.shrinkFor, func(part []step) *mismatch { return repeat(p, o, part) })
 	if again == nil {
 		return fmt.Errorf("%s\nIt did not come again when the same steps were repeated", b.String())
 	}
-	fmt.Fprintf(&b, "\nsmall: %s\n%s\n", again.what, again.detail)
+	fmt.Fprintf(&b, "\nmade small: %s\n%s\n", again.what, again.detail)
+	if len(small) > shownStepsMax {
+		fmt.Fprintf(&b, "%d steps are left; the last ones:\n", len(small))
+		small = small[len(small)-shownStepsMax:]
+	}
 	for i := range small {
 		fmt.Fprintf(&b, "%s\n", small[i].String())
 	}
-	return fmt.Errorf("%s", b.String())
+	return errors.New(b.String())
 }
 
 // repeat runs steps on fresh servers.

@@ -14,7 +14,7 @@ var names = []string{"a", "b", "c", "d", "e"}
 var oddPaths = []string{
 	"", "/", "a", "a/b", "/a/", "//", "//a", "/a//b", "/a/./b", "/a/../b", "/.", "/..", "/a/.", "/a/..", "/...", "/.a", "/a\x00b", "/\x00",
 	"/a\x01", "/a\x1f", "/\x7f", "/\u0080", "/\u009f", "/\u00a0", "/\u00fc", "/\ud7ff", "/\ue000", "/\uf8ff", "/\uf900", "/\uffef",
-	"/\ufff0", "/\uffff", "/\U0001f600", "/\xed\xa0\x80", "/\xff", "/\xc0\xaf", "/ ", "/a b", "/a/b/", "/a/b/c/", "/zookeeper", "/zookeeper/quota",
+	"/\ufff0", "/\uffff", "/\U0001f600", "/\xed\xa0\x80", "/\xff", "/\xc0\xaf", "/a b", "/a/b/", "/a/b/c/", "/zookeeper", "/zookeeper/quota",
 	"/zookeeper/config", "/zookeeper/", "/zookeeper/x", "/zookeeper/config/x", "/zookeeper/quota/zookeeper_limits",
 }
 
@@ -240,8 +240,12 @@ func (g *generator) create() (wire.Op, []byte) {
 
 func (g *generator) multiBody(kind wire.Op) []byte {
 	var b []byte
+	mixed := g.chance(2)
 	for range g.rng.IntN(multiMax + 1) {
-		op := g.multiOp(kind)
+		op := g.multiOp(kind == wire.OpMultiRead != (mixed && g.chance(40)))
+		if mixed && op.ACL.Null() {
+			op.ACL = wire.OpenACL // one thing wrong at a time
+		}
 		if whole := op.Append(b); len(whole) < frameBytesMax {
 			b = whole
 		}
@@ -249,8 +253,8 @@ func (g *generator) multiBody(kind wire.Op) []byte {
 	return wire.AppendMultiEnd(b)
 }
 
-func (g *generator) multiOp(kind wire.Op) wire.MultiOp {
-	if (kind == wire.OpMultiRead) != g.chance(1) {
+func (g *generator) multiOp(reads bool) wire.MultiOp {
+	if reads {
 		return wire.MultiOp{Op: pick(g, []wire.Op{wire.OpGetData, wire.OpGetChildren}), Path: g.path(), Watch: g.chance(20)}
 	}
 	path, k := g.node()
