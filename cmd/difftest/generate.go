@@ -340,7 +340,7 @@ func (g *generator) deform(op wire.Op, body []byte) []byte {
 	}
 	b := slices.Clone(body)
 	kinds := 4
-	if hasTTL(op, body) {
+	if hasTTL(op, body) || g.mode == "time" && op == wire.OpMulti {
 		kinds = 2
 	}
 	switch g.rng.IntN(kinds) {
