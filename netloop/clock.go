@@ -203,7 +203,7 @@ func (k *clock) reap(ms int64) {
 	}
 	k.reapMs = int64(k.cfg.ContainerCheckIntervalMs)
 	var batch []byte
-	k.quorum.Tail().Root.Reapable(time.Now().UnixMilli(), int64(k.cfg.ContainerNeverUsedMs), int(k.allow/60000), func(path []byte) bool {
+	k.quorum.Tail().Root.Reapable(k.cfg.NowMs(), int64(k.cfg.ContainerNeverUsedMs), int(k.allow/60000), func(path []byte) bool {
 		k.allow -= 60000
 		batch = tree.AppendReap(batch, &tree.CommandHeader{}, &tree.Reap{Path: path, NeverUsedMs: int64(k.cfg.ContainerNeverUsedMs)})
 		return true

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"time"
 
 	"holt/perf"
 	"holt/quorum"
@@ -69,6 +70,7 @@ type Config struct {
 
 	Metrics *perf.Metrics // for at least so many loops; default: fresh ones
 	NowNs   func() int64  // monotonic, the same clock as quorum.Config.NowNs; default perf.Now
+	NowMs   func() int64  // wall clock, ms since 1970, as quorum.Config.NowMs; default the system's
 }
 
 // Quorum is what a Server needs of a *quorum.Quorum.
@@ -116,6 +118,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.NowNs == nil {
 		c.NowNs = perf.Now
+	}
+	if c.NowMs == nil {
+		c.NowMs = func() int64 { return time.Now().UnixMilli() }
 	}
 	if c.Metrics == nil {
 		c.Metrics = perf.New(perf.Config{Loops: c.Loops})

@@ -124,7 +124,7 @@ func (l *loop) attach(k link, addr, ip string) *conn {
 	l.generation++
 	c := &conn{
 		loop: l, link: k, slot: slot, number: l.generation<<slotBits | uint64(slot),
-		addr: addr, ip: ip, since: time.Now().UnixMilli(), sinceNs: l.nowNs,
+		addr: addr, ip: ip, since: l.cfg.NowMs(), sinceNs: l.nowNs,
 	}
 	c.stats.reset()
 	c.addID(tree.ID{Scheme: "ip", ID: ip})

@@ -28,7 +28,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{stopped: make(chan struct{})}
 	s.cfg, s.log = cfg, cfg.Logger
-	s.ids.begin(cfg.ServerID, time.Now().UnixMilli())
+	s.ids.begin(cfg.ServerID, cfg.NowMs())
 	return s, nil
 }
 

@@ -123,7 +123,7 @@ func (k *clock) expiries() map[int64][]tree.SessionID {
 	if !k.leading {
 		return nil
 	}
-	now := time.Now().UnixMilli()
+	now := k.cfg.NowMs()
 	all := map[int64][]tree.SessionID{}
 	for id, s := range k.tracker.sessions {
 		at := now + s.deadlineMs - k.tracker.nowMs

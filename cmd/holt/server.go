@@ -39,6 +39,7 @@ type server struct {
 	quorum *quorum.Quorum
 	client *netloop.Server
 	admin  []*admin.Server
+	nowMs  func() int64 // wall clock; nil: the system's
 
 	lastCheckpoint atomic.Pointer[checkpointed]
 }
@@ -46,22 +47,26 @@ type server struct {
 // run serves until ctx ends or a part fails.
 func run(ctx context.Context, cfg *config.Config, logger *slog.Logger) error {
 	s := &server{cfg: cfg, logger: logger, process: rand.Uint32() | 1}
+	return s.run(ctx)
+}
+
+func (s *server) run(ctx context.Context) error {
+	checkpoints := make(chan os.Signal, 1)
+	signal.Notify(checkpoints, syscall.SIGUSR1) // before anything takes long: unhandled it ends the process
+	defer signal.Stop(checkpoints)
 	if err := s.open(ctx); err != nil {
 		if ctx.Err() != nil && errors.Is(err, quorum.ErrClosed) {
-			logger.Info("stopping before anything was served")
+			s.logger.Info("stopping before anything was served")
 			err = nil
 		}
 		return errors.Join(err, s.close())
 	}
-	checkpoints := make(chan os.Signal, 1)
-	signal.Notify(checkpoints, syscall.SIGUSR1)
-	defer signal.Stop(checkpoints)
 	for {
 		select {
 		case <-checkpoints:
 			s.quorum.CheckpointNow()
 		case <-ctx.Done():
-			logger.Info("stopping")
+			s.logger.Info("stopping")
 			return s.close()
 		}
 	}
@@ -78,7 +83,7 @@ func (s *server) open(ctx context.Context) error {
 	s.quorum, err = quorum.Open(quorum.Config{
 		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
 		CheckpointBytes: s.cfg.Checkpoint.LogBytes, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
-		Cancel: ctx.Done(), Checkpoint: s.checkpointed,
+		NowMs: s.nowMs, Cancel: ctx.Done(), Checkpoint: s.checkpointed,
 	})
 	if err != nil {
 		return err
@@ -125,7 +130,7 @@ func (s *server) listen() error {
 		SkipACL:              c.Tree.SkipACL, DigestDisabled: !c.Auth.DigestEnabled, SuperDigest: c.Auth.SuperDigest,
 		FourLetter:               func(c net.Conn, word string, read []byte) { admin.ServeFourLetter(c, word, read, source) },
 		ContainerCheckIntervalMs: c.Tree.ContainerCheckMs, ContainerMaxPerMinute: c.Tree.ContainersPerMinute,
-		ContainerNeverUsedMs: c.Tree.ContainerUnusedMs,
+		ContainerNeverUsedMs: c.Tree.ContainerUnusedMs, NowMs: s.nowMs,
 	})
 	if err != nil {
 		return err
