@@ -48,6 +48,10 @@ bench: ## every Go benchmark once, with allocations (PKG=./tree ARGS='-bench=Get
 crash: build ## ROUNDS=200 kills of a real server under load, each followed by a check that nothing acknowledged was lost
 	go run ./cmd/crash -rounds $(or $(ROUNDS),200) $(ARGS)
 
+.PHONY: crowd
+crowd: ## 10,000 connections that say nothing (CONNS=10000), beside clients that work
+	HOLT_TEST_SILENT_CONNS=$(or $(CONNS),10000) go test -count=1 -v -run SilentConnections ./cmd/holt $(ARGS)
+
 .PHONY: conformance
 conformance: ## the clients' own test suites against ZooKeeper and Holt, side by side (ARGS='--suites java --servers holt --short')
 	cmd/conformance/run $(ARGS)

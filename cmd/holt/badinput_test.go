@@ -20,6 +20,7 @@ import (
 // must not notice.
 
 func TestBadInput_Frames(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir(), "--nio-sessionless-cnxn-timeout", "1500")
 	other := startWriter(t, p.addr, "/other")
 	random := rand.New(rand.NewPCG(1, 2))
@@ -101,6 +102,7 @@ func TestBadInput_Frames(t *testing.T) {
 
 // TestBadInput_Bodies: requests whose frames are sound and whose records are not. The connection survives all of them.
 func TestBadInput_Bodies(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir())
 	other := startWriter(t, p.addr, "/other")
 	c := openRaw(t, p.addr)
@@ -181,6 +183,7 @@ func silentConns(t *testing.T) int {
 // TestBadInput_SilentConnections: a crowd that says nothing, or half a word, from many addresses. Others are served
 // meanwhile, the limits hold, and the crowd is gone when its time is up.
 func TestBadInput_SilentConnections(t *testing.T) {
+	t.Parallel()
 	n := silentConns(t)
 	const perAddress = 60
 	p := startProcess(t, t.TempDir(), "--nio-sessionless-cnxn-timeout", "10000", "--max-cnxns", strconv.Itoa(n+20))
@@ -216,12 +219,10 @@ func TestBadInput_SilentConnections(t *testing.T) {
 	if left := time.Until(begin.Add(10 * time.Second)); left < time.Second {
 		t.Logf("connecting took %v; the first have been dropped by now", connected)
 	}
-	extra, err := dialFrom(p.addr, "127.1.0.2") // has its 60 already
-	if err != nil {
-		t.Fatal(err)
+	if extra, err := dialFrom(p.addr, "127.1.0.2"); err == nil { // the reset may be faster than connect
+		defer extra.Close()
+		refused(t, extra, "one more from an address that has its 60")
 	}
-	defer extra.Close()
-	refused(t, extra, "one more from an address")
 	if got := openRaw(t, p.addr).data("/other"); got == "" {
 		t.Error("a new client reads nothing")
 	}
@@ -252,6 +253,7 @@ func refused(t *testing.T, c net.Conn, who string) {
 
 // TestBadInput_TotalLimit: beyond maxCnxns nobody gets in, and a place that becomes free is given away again.
 func TestBadInput_TotalLimit(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir(), "--max-cnxns", "5")
 	other := startWriter(t, p.addr, "/other")
 	var held []net.Conn
@@ -263,8 +265,10 @@ func TestBadInput_TotalLimit(t *testing.T) {
 		defer c.Close()
 		held = append(held, c)
 	}
-	sixth := dialRaw(t, p.addr)
-	refused(t, sixth.conn, "the sixth")
+	if sixth, err := dialFrom(p.addr, ""); err == nil {
+		defer sixth.Close()
+		refused(t, sixth, "the sixth")
+	}
 	held[0].Close()
 	eventually(t, 10*time.Second, func() string {
 		c, err := dialFrom(p.addr, "")
@@ -283,6 +287,7 @@ func TestBadInput_TotalLimit(t *testing.T) {
 
 // TestBadInput_WordsThatHang: clients that ask for four-letter words and then neither read nor leave.
 func TestBadInput_WordsThatHang(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir(), "--4lw-commands-whitelist", "*", "--max-client-cnxns", "300")
 	other := startWriter(t, p.addr, "/other")
 	for i := range 200 {
@@ -306,6 +311,7 @@ func TestBadInput_WordsThatHang(t *testing.T) {
 // TestBadInput_DeafClients never read what they are told: replies they asked for, events, one huge reply. The server's
 // memory stays bounded and they are disconnected.
 func TestBadInput_DeafClients(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir(), "--tick-time", "500", "--max-session-timeout", "20000", "--outbound-bytes", "4194304")
 	other := startWriter(t, p.addr, "/other")
 	c := openRaw(t, p.addr)
@@ -357,6 +363,7 @@ func TestBadInput_DeafClients(t *testing.T) {
 
 // TestBadInput_RepliesThatMultiply: small requests with huge replies. Each costs no more than a bounded reply would.
 func TestBadInput_RepliesThatMultiply(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir())
 	other := startWriter(t, p.addr, "/other")
 	c := openRaw(t, p.addr)
@@ -377,6 +384,7 @@ func TestBadInput_RepliesThatMultiply(t *testing.T) {
 
 // TestBadInput_ManyIdentities: a connection collects identities without end, and uses them in an ACL.
 func TestBadInput_ManyIdentities(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir())
 	other := startWriter(t, p.addr, "/other")
 	before := p.memory()
@@ -421,6 +429,7 @@ func TestBadInput_ManyIdentities(t *testing.T) {
 // TestBadInput_HoardOfHalfRequests: many clients send most of a large request and stop. They are bounded together, and
 // those who send whole requests do not pay for it.
 func TestBadInput_HoardOfHalfRequests(t *testing.T) {
+	t.Parallel()
 	p := startProcess(t, t.TempDir(), "--inbound-bytes", "16777216")
 	other := startWriter(t, p.addr, "/other")
 	before := p.memory()

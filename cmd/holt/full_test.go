@@ -76,6 +76,7 @@ func complete(t *testing.T, c *rawClient, acked, bytes int) {
 // TestFull: the disk of the log fills up. Writes are refused, everything else goes on, sessions stay, and when there is
 // space again so do writes, without a restart; nothing acknowledged is lost.
 func TestFull_WritesAreRefusedAndTheRestGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := mountTmpfs(t, "16m")
 	heavy := ballast{t, filepath.Join(dir, "ballast")}
 	p := startProcess(t, filepath.Join(dir, "data"), "--tick-time", "500", "--min-session-timeout", "1000")
@@ -179,6 +180,7 @@ func (c openedBefore) close(t *testing.T) {
 // TestFull_InFlight: many clients write when the disk becomes full. Each is told, by an answer or by the end of its
 // connection, within a few seconds; what was acknowledged survives kill -9 while the disk is full.
 func TestFull_InFlightAndKilled(t *testing.T) {
+	t.Parallel()
 	dir := mountTmpfs(t, "16m")
 	heavy := ballast{t, filepath.Join(dir, "ballast")}
 	data := filepath.Join(dir, "data")
@@ -236,6 +238,7 @@ func (p *process) startsOnFullDisk() (serves bool) {
 // TestFull_Term: SIGTERM is obeyed while the log, on a disk of its own, has no space; also by a server that is started
 // meanwhile and has to wait.
 func TestFull_Term(t *testing.T) {
+	t.Parallel()
 	dir, data := mountTmpfs(t, "16m"), t.TempDir()
 	heavy := ballast{t, filepath.Join(dir, "ballast")}
 	p := startProcess(t, data, "--data-log-dir", dir)
@@ -264,6 +267,7 @@ func TestFull_Term(t *testing.T) {
 
 // TestFull_FromTheStart: no space for the first segment.
 func TestFull_FromTheStart(t *testing.T) {
+	t.Parallel()
 	dir := mountTmpfs(t, "512k")
 	launch(t, nil, filepath.Join(dir, "data")).fails(dir, "no space left", "free some")
 }

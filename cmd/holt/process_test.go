@@ -262,6 +262,7 @@ func eventually(t *testing.T, limit time.Duration, what func() string) {
 }
 
 func TestProcess_SecondOnSamePortOrDirectory(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	first := startProcess(t, dir)
 	for _, signal := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} { // a server that stands still is one, too
@@ -278,6 +279,7 @@ func TestProcess_SecondOnSamePortOrDirectory(t *testing.T) {
 }
 
 func TestProcess_DataDirectoryOfSomebodyElse(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a server as somebody else")
 	}
@@ -316,6 +318,7 @@ func openDir(t *testing.T) string {
 }
 
 func TestProcess_ReadOnlyFileSystem(t *testing.T) {
+	t.Parallel()
 	dir := mountTmpfs(t, "16m")
 	p := startProcess(t, dir)
 	openRaw(t, p.addr).must(createReq("/kept", "data"))
@@ -355,6 +358,7 @@ func mountTmpfs(t *testing.T, size string) string {
 }
 
 func TestProcess_NewerFormat(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := startProcess(t, dir)
 	openRaw(t, p.addr).must(createReq("/kept", "data"))
@@ -396,6 +400,7 @@ func newerSegment(t *testing.T, b []byte) []byte {
 }
 
 func TestProcess_DamagedLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	p := startProcess(t, dir)
 	c := openRaw(t, p.addr)
@@ -418,6 +423,7 @@ func TestProcess_DamagedLog(t *testing.T) {
 }
 
 func TestProcess_WrongArgumentsEndAtOnce(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "zoo.cfg")
 	if err := os.WriteFile(file, []byte("tickTime=2000\nmaxClientCnxns=-3\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -433,6 +439,7 @@ func TestProcess_WrongArgumentsEndAtOnce(t *testing.T) {
 // TestProcess_TermUnderLoad: SIGTERM in the middle of writes ends the server soon and in order, and what was
 // acknowledged is there afterwards; so it is after kill -9.
 func TestProcess_TermUnderLoad(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	for round, end := range []func(p *process){
 		func(p *process) { p.stop(8 * time.Second) },
