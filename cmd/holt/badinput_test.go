@@ -320,7 +320,6 @@ func TestBadInput_DeafClients(t *testing.T) {
 	c.must(createReq(long, ""))
 	runtimeSettles := p.memory()
 
-	var deaf []*rawClient
 	for range 5 {
 		d := openFor(t, p.addr, 3000)
 		_ = d.conn.(*net.TCPConn).SetReadBuffer(4096)
@@ -328,7 +327,6 @@ func TestBadInput_DeafClients(t *testing.T) {
 			d.add(i+1, wire.OpGetData, watchBody("/big", false))
 		}
 		d.send()
-		deaf = append(deaf, d)
 	}
 	watcher := openRaw(t, p.addr)
 	_ = watcher.conn.(*net.TCPConn).SetReadBuffer(4096)

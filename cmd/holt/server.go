@@ -123,7 +123,7 @@ func (s *server) listen() error {
 		Addr: c.Client.Addr(), Loops: loops(s.cfg.Client.Loops), Process: s.process, Logger: s.logger, Metrics: s.metrics,
 		ServerID: max(c.ID, 1), TickMs: c.Sessions.TickMs,
 		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax,
-		MaxClientConns: noLimit(c.Limits.ConnsPerAddress), MaxConns: c.Limits.Conns, FrameBytesMax: c.Limits.FrameBytes,
+		MaxClientConns: noLimit(c.Limits.ConnsPerAddress), MaxConns: c.Limits.Conns, FrameBytesMax: s.frameBytes(),
 		OutstandingPerConn: c.Limits.OutstandingPerConn, OutstandingMax: c.Limits.Outstanding,
 		OutboundBytesMax: c.Limits.OutboundBytes, InboundBytesMax: c.Limits.InboundBytes,
 		SessionlessTimeoutMs: c.Sessions.SilentMs,
@@ -222,6 +222,18 @@ func rules(c *config.Config) tree.Rules {
 		}
 	}
 	return r
+}
+
+// frameBytesMax bounds jute.maxbuffer: a request becomes one entry of the log, and is held in memory several times over on
+// its way there.
+const frameBytesMax = 128 << 20
+
+func (s *server) frameBytes() int {
+	n := s.cfg.Limits.FrameBytes
+	if n > frameBytesMax {
+		s.logger.Warn("jute.maxbuffer is more than Holt takes; larger requests are refused", "jute.maxbuffer", n, "max", frameBytesMax)
+	}
+	return min(n, frameBytesMax)
 }
 
 // noLimit translates ZooKeeper's 0 to what netloop takes for no limit.

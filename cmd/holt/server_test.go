@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -184,6 +185,16 @@ func TestServer_SecondOneFailsAtOnce(t *testing.T) {
 	adminPort := serverConfig(t, t.TempDir(), config.Setting{Name: "holt.adminAddr", Value: c.Client.Addr(), Origin: "test"})
 	if err = run(ctx, adminPort, logger); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("admin on a port in use: %v", err)
+	}
+}
+
+func TestServer_LargestFrames(t *testing.T) {
+	for _, test := range []struct{ set, want string }{{"2000000", "2000000"}, {"0x3fffffff", "134217728"}} {
+		c := serverConfig(t, t.TempDir(), config.Setting{Name: "jute.maxbuffer", Value: test.set, Origin: "test"})
+		s := &server{cfg: c, logger: slog.New(slog.DiscardHandler)}
+		if got := strconv.Itoa(s.frameBytes()); got != test.want {
+			t.Errorf("jute.maxbuffer=%s: frames of %s bytes, want %s", test.set, got, test.want)
+		}
 	}
 }
 
