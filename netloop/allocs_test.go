@@ -140,22 +140,6 @@ func TestWritesAllocateLittle(t *testing.T) {
 	}
 }
 
-func BenchmarkRead(b *testing.B) {
-	for _, pipe := range []int{1, 32} {
-		b.Run(fmt.Sprintf("getData/pipe=%d", pipe), func(b *testing.B) {
-			l, c := quietLoop(b, &quiet{})
-			l.receive(c, frames(1, wire.OpCreate, createBody("/a", string(make([]byte, 100)), 0)))
-			l.turn()
-			req := frames(pipe, wire.OpGetData, watchBody("/a", false))
-			b.ReportAllocs()
-			for b.Loop() {
-				l.receive(c, req)
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*pipe), "ns/request")
-		})
-	}
-}
-
 func BenchmarkWrite(b *testing.B) {
 	for _, pipe := range []int{1, 32} {
 		b.Run(fmt.Sprintf("setData/pipe=%d", pipe), func(b *testing.B) {

@@ -77,7 +77,8 @@ func (s *State) create(r *MultiResult, c *Create) (Code, error) {
 	f.created(s.cur.zxid, s.timeMs)
 	parentACL := p.acl()
 	z := s.add(p, parent, path, &f)
-	r.Path, r.Stat = stringOf(path), z.stat()
+	r.Path = stringOf(path)
+	z.putStat(&r.Stat)
 	if belowQuota(parent) && string(name) == statsName {
 		s.startStats(parent[len(quotaPath):], z)
 	}
@@ -222,7 +223,7 @@ func (s *State) setData(r *MultiResult, d *SetData) (Code, error) {
 	f := z.fields()
 	f.data, f.mzxid, f.mtime, f.version = d.Data, s.cur.zxid, s.timeMs, nextVersion(f.version)
 	z = s.replace(d.Path, z, &f)
-	r.Stat = z.stat()
+	z.putStat(&r.Stat)
 	s.countQuota(d.Path, grown, 0)
 	s.changed(NodeDataChanged, d.Path, z.acl())
 	return OK, nil
@@ -257,7 +258,7 @@ func (s *State) setACL(r *MultiResult, path []byte, aversion int32, encoded []by
 	}
 	f := z.fields()
 	f.acl, f.aversion = acl, nextVersion(f.aversion)
-	r.Stat = s.replace(path, z, &f).stat()
+	s.replace(path, z, &f).putStat(&r.Stat)
 	return OK, nil
 }
 

@@ -156,11 +156,17 @@ func (z *znode) stat() (s Stat) {
 }
 
 func (z *znode) putStat(s *Stat) {
-	children := z.numChildren()
-	s.Czxid, s.Mzxid, s.Ctime, s.Mtime = z.czxid, z.mzxid(), z.ctime, z.mtime()
-	s.Version, s.Cversion, s.Aversion = z.version(), 2*z.creates()-children, z.aversion()
-	s.DataLength, s.NumChildren, s.Pzxid = int32(z.dataLen()), children, z.pzxid()
+	s.Czxid, s.Mzxid, s.Pzxid = z.czxid, z.czxid, z.czxid
+	s.Ctime, s.Mtime = z.ctime, z.ctime
+	s.Version, s.Cversion, s.Aversion = 0, 0, 0
+	s.DataLength, s.NumChildren = int32(z.dataLen()), 0
 	s.EphemeralOwner = 0
+	if m := z.mod(); m != nil {
+		s.Mzxid, s.Mtime, s.Version, s.Aversion = m.mzxid, m.mtime, m.version, m.aversion
+	}
+	if d := z.dir(); d != nil {
+		s.Pzxid, s.NumChildren, s.Cversion = d.pzxid, d.numChildren, 2*d.creates-d.numChildren
+	}
 	if owner := z.owner(); kindOf(owner) == ephemeral {
 		s.EphemeralOwner = SessionID(owner)
 	}

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // nullLength marks a null buffer, string or vector.
 const nullLength = -1
@@ -67,9 +70,8 @@ func AppendACL(dst []byte, perms int32, scheme, id []byte) []byte {
 //	czxid  mzxid  ctime  mtime  ver  cver  aver  owner  dlen  nchi  pzxid
 func AppendStat(dst []byte, s *Stat) []byte {
 	n := len(dst)
-	var b [StatBytes]byte
-	dst = append(dst, b[:]...)
-	p := dst[n : n+StatBytes]
+	dst = slices.Grow(dst, StatBytes)[:n+StatBytes]
+	p := dst[n:]
 	be := binary.BigEndian
 	be.PutUint64(p[0:], uint64(s.Czxid))
 	be.PutUint64(p[8:], uint64(s.Mzxid))

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 )
 
 // Sizes of the fixed parts.
@@ -89,9 +90,13 @@ func (h *ReplyHeader) Append(dst []byte) []byte {
 
 // AppendReplyHeader encodes a reply header. zxid is the last one the server had applied when it answered; for a write its own.
 func AppendReplyHeader(dst []byte, xid Xid, zxid int64, err Code) []byte {
-	dst = AppendInt32(dst, int32(xid))
-	dst = AppendInt64(dst, zxid)
-	return AppendInt32(dst, int32(err))
+	n := len(dst)
+	dst = slices.Grow(dst, ReplyHeaderBytes)[:n+ReplyHeaderBytes]
+	p := dst[n:]
+	binary.BigEndian.PutUint32(p[0:], uint32(xid))
+	binary.BigEndian.PutUint64(p[4:], uint64(zxid))
+	binary.BigEndian.PutUint32(p[12:], uint32(err))
+	return dst
 }
 
 // AppendErrorReply encodes a whole frame that holds a reply header and no body.
