@@ -52,10 +52,7 @@ func canonicalFrame(s *server, q *request, frame []byte) canonical {
 }
 
 func (c *canon) distance(z int64) int64 {
-	if z <= 0 {
-		return z
-	}
-	return z - c.s.zxidBase
+	return c.s.zxids.distance(z)
 }
 
 func (c *canon) int32(v int32) { c.out.key = wire.AppendInt32(c.out.key, v) }

@@ -23,7 +23,7 @@ const replyBytesMax = 64 << 20
 type server struct {
 	name     string
 	addr     string
-	zxidBase int64         // the zxid that counts as 0
+	zxids    zxids
 	sessions map[int64]int // session id to the session's number in this run
 	received int           // frames so far
 	patience time.Duration // how long to wait for an answer; 0 for the constant
@@ -65,6 +65,16 @@ const (
 func (c *conn) send(b []byte) {
 	_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.waits()))
 	_, _ = c.nc.Write(b)
+}
+
+// sendPieces sends b in several writes, so that the server gets it cut anywhere.
+func (c *conn) sendPieces(b []byte, pieces int) {
+	for ; pieces > 1; pieces-- {
+		n := len(b) / pieces
+		c.send(b[:n])
+		b = b[n:]
+	}
+	c.send(b)
 }
 
 // recv reads one frame's payload.

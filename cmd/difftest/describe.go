@@ -174,7 +174,7 @@ func showZxid(s *server, z int64) string {
 	if z <= 0 {
 		return strconv.FormatInt(z, 10)
 	}
-	return fmt.Sprintf("%+d", z-s.zxidBase)
+	return fmt.Sprintf("%+d", s.zxids.distance(z))
 }
 
 func showStat(s *server, st wire.Stat) string {

@@ -120,8 +120,8 @@ func statFrame(zxid int64, st wire.Stat) []byte {
 }
 
 func TestCanonicalForms(t *testing.T) {
-	a := &server{zxidBase: 100, sessions: map[int64]int{0xa: 3}}
-	b := &server{zxidBase: 1 << 32, sessions: map[int64]int{0xb: 3}}
+	a := &server{zxids: zxids{[]zxidBase{{100, 100}}}, sessions: map[int64]int{0xa: 3}}
+	b := &server{zxids: zxids{[]zxidBase{{1 << 32, 1 << 32}}}, sessions: map[int64]int{0xb: 3}}
 	exists := &request{op: wire.OpExists}
 	children := &request{op: wire.OpGetChildren2}
 	stat := func(base, owner, ms int64) wire.Stat {
@@ -160,7 +160,7 @@ func TestCanonicalForms(t *testing.T) {
 }
 
 func TestEventsOfOneEndHaveNoOrder(t *testing.T) {
-	s := &server{zxidBase: 1, sessions: map[int64]int{}}
+	s := &server{zxids: zxids{[]zxidBase{{1, 1}}}, sessions: map[int64]int{}}
 	list := func(paths ...string) []canonical {
 		var l []canonical
 		for _, p := range paths {
@@ -211,5 +211,21 @@ func TestShrink(t *testing.T) {
 	})
 	if m == nil || len(small) != 2 || len(small[0].requests) != 1 || len(small[1].requests) != 1 {
 		t.Errorf("%d steps left after %d tries: %v", len(small), tries, small)
+	}
+}
+
+func TestZxidsAcrossStarts(t *testing.T) {
+	var x zxids
+	x.add(1<<32+10, 0)
+	x.add(3<<32+7, 500) // started again: the term is 3 now
+	for z, d := range map[int64]int64{0: 0, -1: -1, 1<<32 + 10: 0, 1<<32 + 400: 390, 3<<32 + 7: 500, 3<<32 + 6: 499, 3<<32 + 100: 593} {
+		if got := x.distance(z); got != d {
+			t.Errorf("distance of %#x is %d, want %d", z, got, d)
+		}
+	}
+	for d, z := range map[int64]int64{500: 3<<32 + 7, 600: 3<<32 + 107, 499: 3<<32 + 6, 498: 1<<32 + 508} {
+		if got := x.at(d); got != z {
+			t.Errorf("at %d is %#x, want %#x", d, got, z)
+		}
 	}
 }

@@ -27,17 +27,19 @@ type known struct {
 
 // generator makes the steps of a run from a seed and the reference's answers.
 type generator struct {
-	rng        *rand.Rand
-	mode       string
-	slots      []slotState
-	nodes      []known
-	index      map[string]int // path to its place in nodes
-	zxid       int64          // newest seen, as a distance
-	audits     []request      // what is left of the current look at the whole tree
-	auditing   bool           // the last step was one
-	sinceAudit int
-	plan       []step // steps that belong together
-	serial     int    // makes names of mode time unique
+	rng          *rand.Rand
+	mode         string
+	slots        []slotState
+	nodes        []known
+	index        map[string]int // path to its place in nodes
+	zxid         int64          // newest seen, as a distance
+	audits       []request      // what is left of the current look at the whole tree
+	auditing     bool           // the last step was one
+	sinceAudit   int
+	sinceRestart int
+	auditNext    bool
+	plan         []step // steps that belong together
+	serial       int    // makes names of mode time unique
 }
 
 // slotState is what the generator knows of a slot; the run has the rest.
@@ -50,6 +52,9 @@ type slotState struct {
 
 // auditEvery is the number of operations between two looks at the whole tree.
 const auditEvery = 20_000
+
+// restartEvery is the number of operations between two restarts in mode restart.
+const restartEvery = 5000
 
 func newGenerator(seed uint64, mode string, slots int) *generator {
 	g := &generator{
@@ -75,8 +80,12 @@ func (g *generator) next() step {
 	if len(g.audits) > 0 {
 		return g.audit()
 	}
-	if g.sinceAudit >= auditEvery {
-		g.sinceAudit = 0
+	if g.mode == "restart" && g.sinceRestart >= restartEvery {
+		g.sinceRestart = 0
+		return g.restart()
+	}
+	if g.sinceAudit >= auditEvery || g.auditNext {
+		g.sinceAudit, g.auditNext = 0, false
 		g.audits = append(g.audits, g.look("/")...)
 		g.plan = append(g.plan, step{kind: stepCounts})
 		return step{kind: stepBarrier}
@@ -84,7 +93,20 @@ func (g *generator) next() step {
 	g.auditing = false
 	s := g.random()
 	g.sinceAudit += s.ops()
+	g.sinceRestart += s.ops()
 	return s
+}
+
+// restart ends all connections; slot 0 comes back at once, and the whole tree is looked at.
+func (g *generator) restart() step {
+	for i := range g.slots {
+		g.slots[i].connected = i == 0
+	}
+	g.auditNext = true
+	g.plan = append(g.plan,
+		step{kind: stepConnect, connect: connect{password: passwordRight, timeoutMs: 3_600_000}},
+		step{kind: stepBurst, requests: []request{g.authRequest("digest", []byte(superPassword))}})
+	return step{kind: stepRestart}
 }
 
 func (g *generator) openSuper() step {
@@ -244,6 +266,9 @@ func itoa(n int) string {
 func (g *generator) burst(slot int) step {
 	s := step{kind: stepBurst, slot: slot}
 	n := 1 + g.rng.IntN(burstMax)
+	if g.chance(5) {
+		s.pieces = 2 + g.rng.IntN(30)
+	}
 	if g.chance(3) {
 		s.requests = append(s.requests, g.goodAuth(slot))
 	}

@@ -117,6 +117,19 @@ func (p *pair) restart() error {
 	return nil
 }
 
+// again kills both servers and starts them on what they left.
+func (p *pair) again() error {
+	for _, proc := range p.processes {
+		proc.kill()
+	}
+	for _, proc := range p.processes {
+		if err := proc.run(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (p *pair) stop() {
 	for i, proc := range p.processes {
 		proc.stop()
@@ -131,12 +144,15 @@ func compareServers(o options, mode string) error {
 		return err
 	}
 	defer p.stop()
+	if mode == "restart" && (p.launchers[reference] == nil || p.launchers[subject] == nil) {
+		return errors.New("mode restart needs servers that difftest starts itself")
+	}
 	if err := p.restart(); err != nil {
 		return err
 	}
 	g := newGenerator(o.seed, mode, o.slots)
 	r := newRun(p.servers, o.slots)
-	r.observe = g.observe
+	r.observe, r.again = g.observe, p.again
 	r.survey, r.surveyed = o.survey, survey()
 	if err := r.begin(); err != nil {
 		return err
@@ -223,6 +239,7 @@ func repeat(p *pair, o options, steps []step) *mismatch {
 		return nil
 	}
 	r := newRun(p.servers, o.slots)
+	r.again = p.again
 	defer r.end()
 	if err := r.begin(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

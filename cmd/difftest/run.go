@@ -48,7 +48,8 @@ type run struct {
 	observe   func(q *request, reply canonical) // told every reply of the reference
 	survey    int                               // differences to go on after
 	surveyed  func(m *mismatch, ref, sub *canonical)
-	monitor   [2]*conn // asks about paths outside of the comparison
+	again     func() error // kills both servers and starts them on their data
+	monitor   [2]*conn     // asks about paths outside of the comparison
 }
 
 // mismatch is a difference that is not wanted.
@@ -78,16 +79,12 @@ func (s *slot) note(format string, args ...any) {
 // begin opens the session of slot 0 and takes the base of the zxids from its first write.
 func (r *run) begin() error {
 	for i, s := range r.servers {
-		s.sessions, s.zxidBase = map[int64]int{}, 0
-		var err error
-		if r.monitor[i], err = openMonitor(s); err != nil {
-			return err
-		}
-		zxid, err := probe(r.monitor[i])
+		s.sessions, s.zxids = map[int64]int{}, zxids{}
+		zxid, err := r.openProbed(i)
 		if err != nil {
 			return err
 		}
-		s.zxidBase = zxid
+		s.zxids.add(zxid, 0)
 	}
 	return nil
 }
@@ -123,7 +120,7 @@ func (c *conn) openSession() error {
 // probe makes a write that fails and returns its zxid.
 func probe(c *conn) (int64, error) {
 	q := request{op: wire.OpDelete, xid: 1, body: (&wire.VersionRequest{Path: []byte("/no-such-parent/x"), Version: -1}).Append(nil)}
-	c.send(q.appendFrame(nil, 0))
+	c.send(q.appendFrame(nil, &zxids{}))
 	frames, end := c.recvReplies(1, false)
 	if end != stillOpen {
 		return 0, fmt.Errorf("%s: first write: connection %s", c.server.name, end)
@@ -179,6 +176,8 @@ func (r *run) do(s *step) *mismatch {
 		return r.await(s)
 	case stepCounts:
 		return r.counts(s)
+	case stepRestart:
+		return r.restart(s)
 	}
 	return nil
 }
@@ -203,9 +202,9 @@ func (r *run) burst(s *step) *mismatch {
 	for i, c := range sl.conns {
 		var b []byte
 		for j := range s.requests {
-			b = s.requests[j].appendFrame(b, r.servers[i].zxidBase)
+			b = s.requests[j].appendFrame(b, &r.servers[i].zxids)
 		}
-		c.send(b)
+		c.sendPieces(b, s.pieces)
 	}
 	last := &s.requests[len(s.requests)-1]
 	frames, ends := r.receive(sl, len(s.requests), last.op == wire.OpCloseSession)
@@ -365,6 +364,44 @@ func (r *run) frameMismatch(s *step, a, b *canonical, ends [2]ending) *mismatch 
 	return &mismatch{what: "different answers", step: s, slot: s.slot, detail: d.String()}
 }
 
+// restart kills both servers and starts them again. All connections are gone then, and all watches; everything else must be as it
+// was.
+func (r *run) restart(s *step) *mismatch {
+	for i := range r.slots {
+		if m := r.barrier(s, i); m != nil {
+			return m
+		}
+		r.slots[i].disconnect()
+		r.slots[i].note("the servers were started again")
+	}
+	for _, c := range r.monitor {
+		c.close()
+	}
+	if err := r.again(); err != nil {
+		return &mismatch{what: err.Error(), step: s}
+	}
+	var distance int64
+	for i, srv := range r.servers {
+		zxid, err := r.openProbed(i)
+		if err != nil {
+			return &mismatch{what: err.Error(), step: s}
+		}
+		if i == reference {
+			distance = srv.zxids.distance(zxid)
+		}
+		srv.zxids.add(zxid, distance)
+	}
+	return nil
+}
+
+// openProbed opens the monitor's session on one server and returns the zxid of a write.
+func (r *run) openProbed(side int) (zxid int64, err error) {
+	if r.monitor[side], err = openMonitor(r.servers[side]); err != nil {
+		return 0, err
+	}
+	return probe(r.monitor[side])
+}
+
 // await asks both servers, outside of the comparison, until a path is gone. What made it go ended a session or was the
 // removal of a container or TTL node; it is one transaction, whose events may come in any order.
 func (r *run) await(s *step) *mismatch {
@@ -373,14 +410,14 @@ func (r *run) await(s *step) *mismatch {
 	for i, c := range r.monitor {
 		deadline := time.Now().Add(2 * time.Minute)
 		for {
-			c.send(q.appendFrame(nil, 0))
+			c.send(q.appendFrame(nil, &zxids{}))
 			f, end := c.recv(patience)
 			var h wire.ReplyHeader
 			if rd := wire.NewReader(f); end != stillOpen || !h.Parse(&rd) {
 				return &mismatch{what: "asking for " + s.path, step: s, detail: fmt.Sprintf("%s: connection %s", c.server.name, end)}
 			}
 			if h.Err == wire.CodeNoNode {
-				last = h.Zxid - r.servers[i].zxidBase
+				last = r.servers[i].zxids.distance(h.Zxid)
 				break
 			}
 			if time.Now().After(deadline) {
@@ -515,7 +552,7 @@ func (r *run) afterRefusal(s *step, sl *slot, old [2]*conn) *mismatch {
 		return r.barrier(s, s.slot)
 	}
 	ping := request{op: wire.OpPing, xid: wire.XidPing}
-	old[subject].send(ping.appendFrame(nil, 0))
+	old[subject].send(ping.appendFrame(nil, &zxids{}))
 	if f, end := old[subject].recv(r.servers[subject].waits()); end == stillOpen {
 		if frameXid(f) != wire.XidPing {
 			return &mismatch{what: "a connection beside a refused one got a frame", step: s, slot: s.slot, detail: shortHex(f)}
@@ -543,7 +580,7 @@ func (r *run) connectRequest(sl *slot, k connect, side int) []byte {
 		Password: make([]byte, wire.PasswordBytes),
 	}
 	if k.zxidAhead != 0 {
-		q.LastZxidSeen = r.servers[side].zxidBase + r.lastZxid + k.zxidAhead
+		q.LastZxidSeen = r.servers[side].zxids.at(r.lastZxid + k.zxidAhead)
 	}
 	if k.password != passwordNew {
 		q.SessionID = sl.id[side]

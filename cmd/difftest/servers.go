@@ -32,6 +32,7 @@ var modes = map[string]map[string]string{
 	"quota":   {"enforceQuota": "true"},
 	"plain":   {"extendedTypesEnabled": "false", "reconfigEnabled": "false"},
 	"skipacl": {"skipACL": "yes"},
+	"restart": {"holt.checkpointBytes": "1048576"},
 	"time":    {"znode.container.checkIntervalMs": "300", "minSessionTimeout": "1000", "tickTime": "500"},
 }
 
@@ -86,55 +87,88 @@ func freePorts() (ports [2]int, err error) {
 
 // process is a server that difftest started.
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	dir  string
-	log  string
-	keep bool // leave data and log for whoever looks
+	l       *launcher
+	cmd     *exec.Cmd
+	dir     string
+	log     string
+	cfgFile string
+	cfg     map[string]string
 }
 
-// launcher starts servers of one kind, each time with an empty data directory.
+// launcher starts servers of one kind.
 type launcher struct {
 	name    string
 	port    int
 	mode    string
-	keep    bool
+	keep    bool // leave data and logs for whoever looks
 	command func(cfgFile string, cfg map[string]string) *exec.Cmd
 }
 
+// start starts a server with an empty data directory.
 func (l *launcher) start() (*process, error) {
 	dir, err := os.MkdirTemp("", "holt-difftest-")
 	if err != nil {
 		return nil, err
 	}
-	cfg := settings(l.mode, filepath.Join(dir, "data"), l.port)
-	cfgFile := filepath.Join(dir, "zoo.cfg")
-	if err := os.WriteFile(cfgFile, []byte(cfgText(cfg)), 0o600); err != nil {
+	p := &process{
+		l: l, dir: dir, log: filepath.Join(dir, "log"), cfgFile: filepath.Join(dir, "zoo.cfg"),
+		cfg: settings(l.mode, filepath.Join(dir, "data"), l.port),
+	}
+	if err := os.WriteFile(p.cfgFile, []byte(cfgText(p.cfg)), 0o600); err != nil {
 		return nil, err
 	}
-	p := &process{name: l.name, dir: dir, log: filepath.Join(dir, "log"), keep: l.keep, cmd: l.command(cfgFile, cfg)}
-	log, err := os.Create(p.log)
-	if err != nil {
+	if err := p.run(); err != nil {
+		p.stop()
 		return nil, err
+	}
+	return p, nil
+}
+
+// run starts the process and waits until it listens.
+func (p *process) run() error {
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
 	}
 	defer log.Close()
+	p.cmd = p.l.command(p.cfgFile, p.cfg)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", l.name, err)
+		p.cmd = nil
+		return fmt.Errorf("starting %s: %w", p.l.name, err)
 	}
-	addr := fmt.Sprintf("127.0.0.1:%d", l.port)
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	addr := fmt.Sprintf("127.0.0.1:%d", p.l.port)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		nc, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
 			nc.Close()
-			return p, nil
+			return nil
 		}
 		if time.Now().After(deadline) {
 			text, _ := os.ReadFile(p.log)
-			p.stop()
-			return nil, fmt.Errorf("%s does not listen on %s:\n%s", l.name, addr, text)
+			return fmt.Errorf("%s does not listen on %s:\n%s", p.l.name, addr, text)
 		}
-		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// kill ends the process at once. What it wrote so far stays in the machine's memory and is there when it starts again.
+func (p *process) kill() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGKILL)
+	_ = p.cmd.Wait()
+	p.cmd = nil
+}
+
+// stop ends the process and removes its data.
+func (p *process) stop() {
+	if p == nil {
+		return
+	}
+	p.kill()
+	if !p.l.keep {
+		_ = os.RemoveAll(p.dir)
 	}
 }
 
@@ -145,18 +179,6 @@ func cfgText(cfg map[string]string) string {
 	}
 	sort.Strings(lines)
 	return strings.Join(lines, "")
-}
-
-// stop ends the process and removes its data.
-func (p *process) stop() {
-	if p == nil {
-		return
-	}
-	_ = p.cmd.Process.Signal(syscall.SIGKILL)
-	_ = p.cmd.Wait()
-	if !p.keep {
-		_ = os.RemoveAll(p.dir)
-	}
 }
 
 // zookeeperLauncher runs Apache ZooKeeper from the jars in lib, fetching them with Maven if they are not there.

@@ -17,8 +17,8 @@ type request struct {
 	zxidHere bool // the body starts with a distance that must become the server's own zxid (setWatches)
 }
 
-// appendFrame encodes the request for a server whose zxids start at base.
-func (q *request) appendFrame(dst []byte, base int64) []byte {
+// appendFrame encodes the request for a server with these zxids.
+func (q *request) appendFrame(dst []byte, x *zxids) []byte {
 	start := len(dst)
 	dst = wire.BeginFrame(dst)
 	dst = wire.AppendRequestHeader(dst, q.xid, q.op)
@@ -26,7 +26,7 @@ func (q *request) appendFrame(dst []byte, base int64) []byte {
 	dst = append(dst, q.body...)
 	if q.zxidHere && len(q.body) >= 8 {
 		distance := int64(binary.BigEndian.Uint64(q.body))
-		binary.BigEndian.PutUint64(dst[at:], uint64(base+distance))
+		binary.BigEndian.PutUint64(dst[at:], uint64(x.at(distance)))
 	}
 	wire.EndFrame(dst, start)
 	return dst
@@ -40,6 +40,7 @@ const (
 	stepConnect stepKind = "connect" // a new connection and a ConnectRequest
 	stepDrop    stepKind = "drop"    // the client closes the connection, the session lives on
 	stepRaw     stepKind = "raw"     // bytes that are no frame; the connection must end
+	stepRestart stepKind = "restart" // both servers are killed and started again on their data (mode restart)
 	stepBarrier stepKind = "barrier" // every session pings: all events are read
 	stepCounts  stepKind = "counts"  // what the servers count: znodes, watches, sessions
 	stepAwait   stepKind = "await"   // wait until a path is gone on both servers (mode time)
@@ -73,6 +74,7 @@ type step struct {
 	kind     stepKind
 	slot     int
 	requests []request
+	pieces   int // in how many writes the requests are sent; 0 is one
 	connect  connect
 	raw      []byte
 	path     string // await

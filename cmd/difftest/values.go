@@ -57,7 +57,7 @@ func (g *generator) path() []byte {
 		return nil
 	case x < 2.2:
 		return []byte("/" + strings.Repeat(pick(g, names), 1+g.rng.IntN(3000)))
-	case x < 3:
+	case x < 3 && g.mode != "restart":
 		return []byte("/zookeeper/quota" + string(g.goodPath()) + pick(g, []string{"", "/zookeeper_limits", "/zookeeper_stats"}))
 	}
 	return g.goodPath()
@@ -279,8 +279,23 @@ func (g *generator) multiOp(reads bool) wire.MultiOp {
 	return wire.MultiOp{Op: wire.OpSetData, Path: path, Data: g.data(), Version: g.version(k.version)}
 }
 
+// wholeQuota creates a quota in one piece. In mode restart there are only such ones: ZooKeeper counts anew when it starts, and only
+// then is the count the same as before.
+func (g *generator) wholeQuota(slot int) request {
+	dir := "/zookeeper/quota/" + pick(g, names)
+	var b []byte
+	for _, o := range [][2]string{{dir, ""}, {dir + "/zookeeper_limits", "count=8,bytes=200"}, {dir + "/zookeeper_stats", "count=0,bytes=0"}} {
+		op := wire.MultiOp{Op: wire.OpCreate, Path: []byte(o[0]), Data: []byte(o[1]), ACL: wire.OpenACL}
+		b = op.Append(b)
+	}
+	return g.requestOf(slot, wire.OpMulti, wire.AppendMultiEnd(b))
+}
+
 // quota creates, changes and removes limits below a directory of the top level. The texts are valid: others end ZooKeeper.
 func (g *generator) quota(slot int) request {
+	if g.mode == "restart" {
+		return g.wholeQuota(slot)
+	}
 	dir := "/zookeeper/quota/" + pick(g, names)
 	if g.chance(25) {
 		dir += "/" + pick(g, names)
