@@ -165,7 +165,14 @@ func TestDigestID(t *testing.T) {
 	if got := DigestID([]byte("nocolon")); !strings.HasPrefix(got, "nocolon:") {
 		t.Errorf("%q", got)
 	}
-	for _, alg := range []string{"", "SHA1", "sha-256", "SHA-512", "SHA3-256", "SHA3-512", "MD5"} {
+	sha256, err := DigestIDFunc("SHA-256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := sha256([]byte("super:test")); got != "super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig=" {
+		t.Errorf("%q", got)
+	}
+	for _, alg := range []string{"", "SHA1", "sha-256", "SHA-384", "SHA-512", "SHA-512/256", "SHA3-256", "SHA3-512", "MD5"} {
 		f, err := DigestIDFunc(alg)
 		if err != nil || !strings.HasPrefix(f([]byte("a:b")), "a:") {
 			t.Errorf("%s: %v", alg, err)

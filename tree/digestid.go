@@ -8,6 +8,9 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"hash"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -22,21 +25,29 @@ func DigestID(userPassword []byte) string {
 // DigestIDFunc is DigestID for another algorithm, named as in
 // DigestAuthenticationProvider.digestAlg.
 func DigestIDFunc(algorithm string) (func(userPassword []byte) string, error) {
-	switch strings.ToUpper(algorithm) {
-	case "", "SHA1", "SHA-1", "SHA":
+	name := strings.ToUpper(algorithm)
+	if name == "" || name == "SHA1" || name == "SHA-1" || name == "SHA" {
 		return DigestID, nil
-	case "MD5":
-		return func(b []byte) string { s := md5.Sum(b); return digestID(b, s[:]) }, nil
-	case "SHA-256":
-		return func(b []byte) string { s := sha256.Sum256(b); return digestID(b, s[:]) }, nil
-	case "SHA-512":
-		return func(b []byte) string { s := sha512.Sum512(b); return digestID(b, s[:]) }, nil
-	case "SHA3-256":
-		return func(b []byte) string { s := sha3.Sum256(b); return digestID(b, s[:]) }, nil
-	case "SHA3-512":
-		return func(b []byte) string { s := sha3.Sum512(b); return digestID(b, s[:]) }, nil
 	}
-	return nil, fmt.Errorf("digest algorithm %q is not known; use SHA1, SHA-256, SHA-512, SHA3-256, SHA3-512 or MD5", algorithm)
+	newHash := digestHashes[name]
+	if newHash == nil {
+		return nil, fmt.Errorf("digest algorithm %q is not known; there are SHA1, %s", algorithm, strings.Join(slices.Sorted(maps.Keys(digestHashes)), ", "))
+	}
+	return func(b []byte) string {
+		h := newHash()
+		h.Write(b)
+		return digestID(b, h.Sum(nil))
+	}, nil
+}
+
+// digestHashes are the algorithms besides SHA-1 that Java's MessageDigest has,
+// by its names.
+var digestHashes = map[string]func() hash.Hash{
+	"MD5":     md5.New,
+	"SHA-224": sha256.New224, "SHA-256": sha256.New,
+	"SHA-384": sha512.New384, "SHA-512": sha512.New, "SHA-512/224": sha512.New512_224, "SHA-512/256": sha512.New512_256,
+	"SHA3-224": func() hash.Hash { return sha3.New224() }, "SHA3-256": func() hash.Hash { return sha3.New256() },
+	"SHA3-384": func() hash.Hash { return sha3.New384() }, "SHA3-512": func() hash.Hash { return sha3.New512() },
 }
 
 func digestID(userPassword, sum []byte) string {
