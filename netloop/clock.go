@@ -1,7 +1,6 @@
 package netloop
 
 import (
-	"errors"
 	"sync"
 	"time"
 
@@ -19,8 +18,7 @@ type clock struct {
 	tracker   *tracker
 	leading   bool
 
-	reapMs int64 // until the next look at containers and TTL nodes
-	allow  int64 // removals, in units of 1/60000
+	reaper reaper
 
 	mu      sync.Mutex
 	changes []sessionChange // since the last tick, from the apply goroutine
@@ -45,7 +43,7 @@ const stallFactor = 2
 func newClock(s *shared, loops []*loop) *clock {
 	return &clock{
 		shared: s, loops: loops, tracker: newTracker(s.cfg.TickMs), stop: make(chan struct{}),
-		reapMs: int64(s.cfg.ContainerCheckIntervalMs),
+		reaper: newReaper(s),
 	}
 }
 
@@ -67,10 +65,15 @@ func (k *clock) run() {
 	defer k.done.Done()
 	tick := time.NewTicker(k.interval())
 	defer tick.Stop()
+	reap := time.NewTicker(k.reaper.interval())
+	defer reap.Stop()
 	last := k.cfg.NowNs()
 	for {
 		select {
 		case <-tick.C:
+		case <-reap.C:
+			k.reaper.look()
+			continue
 		case <-k.stop:
 			return
 		}
@@ -166,7 +169,6 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 	for _, id := range k.tracker.tick(ms) {
 		k.expire(id)
 	}
-	k.reap(ms)
 }
 
 // lead begins with every session in the tree and a full timeout for each.
@@ -192,26 +194,5 @@ func (k *clock) expire(id tree.SessionID) {
 	if err := k.quorum.Propose(b); err != nil {
 		k.log.Debug("session is expired later", "session", sessionText(id), "err", err)
 		k.tracker.renew(id)
-	}
-}
-
-// reap proposes to remove containers and TTL nodes that have had their time, not more than the rate allows.
-func (k *clock) reap(ms int64) {
-	k.allow = min(k.allow+ms*int64(k.cfg.ContainerMaxPerMinute), int64(k.cfg.ContainerMaxPerMinute)*60000)
-	if k.reapMs -= ms; k.reapMs > 0 {
-		return
-	}
-	k.reapMs = int64(k.cfg.ContainerCheckIntervalMs)
-	var batch []byte
-	k.quorum.Tail().Root.Reapable(k.cfg.NowMs(), int64(k.cfg.ContainerNeverUsedMs), int(k.allow/60000), func(path []byte) bool {
-		k.allow -= 60000
-		batch = tree.AppendReap(batch, &tree.CommandHeader{}, &tree.Reap{Path: path, NeverUsedMs: int64(k.cfg.ContainerNeverUsedMs)})
-		return true
-	})
-	if len(batch) == 0 {
-		return
-	}
-	if err := k.quorum.Propose(batch); err != nil && !errors.Is(err, quorum.ErrClosed) {
-		k.log.Debug("containers and TTL nodes are removed later", "err", err)
 	}
 }

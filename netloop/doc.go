@@ -53,7 +53,7 @@
 //
 //	event loop (N)   its connections, their requests and output, its watches, its cursor    commit chain, wake, do
 //	acceptor (1)     the listening socket, counts per address                               -
-//	clock (1)        the session tracker, the rate of removals                              a list of session changes
+//	clock (1)        the session tracker, the reaper                                        a list of session changes
 //	four-letter (≤64) one detached socket each                                              -
 //
 // # Failure
