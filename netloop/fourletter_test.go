@@ -1,6 +1,7 @@
 package netloop
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -105,4 +106,30 @@ func TestStopEndsConversations(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(20 * time.Millisecond)
+}
+
+// TestWatchedPathsInPieces: a loop tells of its watches piece by piece, and nothing is lost between.
+func TestWatchedPathsInPieces(t *testing.T) {
+	q := newFakeQuorum(t)
+	s, addr := startServer(t, q, func(c *Config) { c.Loops = 2 })
+	const clients, paths = 3, 2 * piecePathsMax
+	for range clients {
+		c := openRaw(t, addr)
+		for i := range paths {
+			c.add(i, wire.OpExists, watchBody("/"+fmt.Sprint(i), true))
+		}
+		c.send()
+		for range paths {
+			c.reply()
+		}
+	}
+	got := s.WatchedPaths()
+	if len(got) != paths {
+		t.Errorf("%d paths, want %d", len(got), paths)
+	}
+	for path, sessions := range got {
+		if len(sessions) != clients {
+			t.Fatalf("%s is watched by %d sessions, want %d", path, len(sessions), clients)
+		}
+	}
 }

@@ -95,22 +95,54 @@ func (s *Server) WatchCounts() admin.WatchCounts {
 
 // WatchedPaths implements admin.Clients.
 func (s *Server) WatchedPaths() map[string][]tree.SessionID {
-	var mu sync.Mutex
 	all := map[string][]tree.SessionID{}
-	s.each(func(l *loop) {
-		mu.Lock()
-		defer mu.Unlock()
-		l.watches.VisitPaths(func(path []byte, slots []uint32) bool {
-			p := string(path)
-			for _, slot := range slots {
-				all[p] = append(all[p], l.conns[slot].session)
+	for _, l := range s.loops {
+		for from, more := uint32(0), true; more; more = from != 0 {
+			pieces := make(chan watchedPiece, 1)
+			l.do(func() { pieces <- l.watchedPiece(from) })
+			select {
+			case p := <-pieces:
+				for _, w := range p.paths {
+					all[w.path] = append(all[w.path], w.sessions...)
+				}
+				from = p.next
+			case <-s.stopped:
+				return all
 			}
-			return true
-		})
-	})
-	mu.Lock()
-	defer mu.Unlock()
+		}
+	}
 	return all
+}
+
+// Bounds of what a loop tells of its watches before it serves again.
+const (
+	piecePathsMax    = 1024
+	pieceSessionsMax = 4096
+)
+
+// watchedPiece is a part of a loop's watched paths, and where to go on, 0 at the end.
+type watchedPiece struct {
+	paths []watchedPath
+	next  uint32
+}
+
+type watchedPath struct {
+	path     string
+	sessions []tree.SessionID
+}
+
+func (l *loop) watchedPiece(from uint32) (p watchedPiece) {
+	n := 0
+	p.next = l.watches.VisitSomePaths(from, piecePathsMax, func(path []byte, slots []uint32) bool {
+		w := watchedPath{string(path), make([]tree.SessionID, 0, len(slots))}
+		for _, slot := range slots {
+			w.sessions = append(w.sessions, l.conns[slot].session)
+		}
+		p.paths = append(p.paths, w)
+		n += len(slots)
+		return n < pieceSessionsMax
+	})
+	return p
 }
 
 // Expiries implements admin.Clients.

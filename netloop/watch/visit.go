@@ -5,11 +5,12 @@ import "unsafe"
 // VisitPaths visits every path that has a watcher in the data table, with its watchers: what wchp prints. The path is valid
 // during the call only; visit must not call the table. It stops when visit returns false. Order is unspecified.
 func (t *Table) VisitPaths(visit func(path []byte, conns []uint32) bool) {
-	t.VisitSomePaths(0, t.path.n, visit)
+	_ = t.VisitSomePaths(0, t.path.n, visit)
 }
 
 // VisitSomePaths is VisitPaths in pieces, so that a loop can serve in between: it looks at n paths from the given position and
-// returns where to go on, 0 at the end. A path that is removed or added between two pieces may be missed or seen twice.
+// returns where to go on, 0 at the end. It ends early, behind the path, when visit returns false. A path that is removed or added
+// between two pieces may be missed or seen twice.
 func (t *Table) VisitSomePaths(from, n uint32, visit func(path []byte, conns []uint32) bool) (next uint32) {
 	var conns []uint32
 	for id := from; id < t.path.n; id++ {
@@ -21,8 +22,8 @@ func (t *Table) VisitSomePaths(from, n uint32, visit func(path []byte, conns []u
 			continue
 		}
 		t.name = t.appendPath(t.name[:0], id)
-		if !visit(t.name, conns) {
-			return 0
+		if !visit(t.name, conns) && id+1 < t.path.n {
+			return id + 1
 		}
 	}
 	return 0

@@ -194,6 +194,16 @@ func TestVisitSomePaths(t *testing.T) {
 	if len(seen) != 100 || pieces != 4 {
 		t.Errorf("%d paths in %d pieces", len(seen), pieces)
 	}
+	visited := 0
+	for from, more := uint32(0), true; more; more = from != 0 {
+		from = w.VisitSomePaths(from, 30, func([]byte, []uint32) bool {
+			visited++
+			return visited%7 != 0
+		})
+	}
+	if visited != 100 {
+		t.Errorf("%d paths visited when visit asks to pause", visited)
+	}
 }
 
 func TestErrFull(t *testing.T) {
