@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/VictoriaMetrics/metrics"
 )
@@ -47,10 +48,19 @@ func (m *Metrics) writeZooKeeper(w io.Writer) {
 	for _, c := range zkCounters {
 		fmt.Fprintf(w, "# TYPE %s counter\n%s %d\n", c.name, c.name, c.value(m))
 	}
+	for _, c := range zkCounterSets {
+		fmt.Fprintf(w, "# TYPE %s counter\n", c.name)
+		c.value(m).visit(func(key string, n uint64) {
+			fmt.Fprintf(w, "%s{key=\"%s\"} %d\n", c.name, labelEscapes.Replace(key), n)
+		})
+	}
 	for _, s := range zkSummaries {
 		m.writeSummary(w, s)
 	}
 }
+
+// labelEscapes is what Prometheus's text format asks of a label's value.
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 func (m *Metrics) writeSummary(w io.Writer, s zkSummary) {
 	all := s.value(m)

@@ -91,6 +91,8 @@ type Metrics struct {
 	TTLCreated, TTLDeleted                                   Counter
 	EventsDenied                                             Counter // events not sent because of the ACL
 	QuotaExceeded                                            Counter
+	QuotaExceededBy                                          CounterSet // the same by the first name of the path
+	EnsembleAuthOK, EnsembleAuthFailed, EnsembleAuthSkipped  Counter    // auth packets of the ensemble scheme
 
 	statsMu sync.Mutex
 	reset   resetMark          // what srst subtracts

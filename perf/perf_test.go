@@ -196,6 +196,38 @@ func TestVisitZooKeeper(t *testing.T) {
 	}
 }
 
+// TestCounterSet: by key in mntr and as a label, and only so many keys.
+func TestCounterSet(t *testing.T) {
+	m := New(Config{})
+	for _, key := range []string{"b", "a", "b", `q"\`} {
+		m.QuotaExceededBy.Inc(key)
+	}
+	var mntr []string
+	m.VisitZooKeeper(func(name, value string) {
+		if strings.HasSuffix(name, "_quota_exceeded_error_per_namespace") {
+			mntr = append(mntr, name+" "+value)
+		}
+	})
+	const name = "quota_exceeded_error_per_namespace"
+	if want := []string{"a_" + name + " 1", "b_" + name + " 2", `q"\_` + name + " 1"}; !slices.Equal(mntr, want) {
+		t.Errorf("mntr has %q, want %q", mntr, want)
+	}
+	var out bytes.Buffer
+	m.WritePrometheus(&out)
+	want := name + "{key=\"a\"} 1\n" + name + "{key=\"b\"} 2\n" + name + `{key="q\"\\"} 1` + "\n"
+	if !strings.Contains(out.String(), want) {
+		t.Errorf("no %q in /metrics", want)
+	}
+	for i := range 2 * setKeysMax {
+		m.QuotaExceededBy.Inc(strconv.Itoa(i))
+	}
+	n := 0
+	m.QuotaExceededBy.visit(func(string, uint64) { n++ })
+	if n != setKeysMax {
+		t.Errorf("%d keys are kept, want %d", n, setKeysMax)
+	}
+}
+
 func TestOpOf(t *testing.T) {
 	for code, want := range map[int32]Op{4: OpGetData, 15: OpCreate, 106: OpAddWatch, -10: OpConnect, -11: OpClose, 0: OpOther, 999: OpOther, -5: OpOther} {
 		if got := OpOf(code); got != want {

@@ -106,6 +106,9 @@ func makeZkCounters() []zkCounter {
 		{"commit_count", func(m *Metrics) uint64 { return m.Commits.Value() }},
 		{"looking_count", func(m *Metrics) uint64 { return m.Elections.Value() }},
 		{"snap_count", func(m *Metrics) uint64 { s := m.Checkpoint.Snapshot(); return s.N }},
+		{"ensemble_auth_success", func(m *Metrics) uint64 { return m.EnsembleAuthOK.Value() }},
+		{"ensemble_auth_fail", func(m *Metrics) uint64 { return m.EnsembleAuthFailed.Value() }},
+		{"ensemble_auth_skip", func(m *Metrics) uint64 { return m.EnsembleAuthSkipped.Value() }},
 		{"ttl_node_created_count", func(m *Metrics) uint64 { return m.TTLCreated.Value() }},
 		{"ttl_node_deleted_count", func(m *Metrics) uint64 { return m.TTLDeleted.Value() }},
 		{"op_count_total", func(m *Metrics) uint64 { s := m.latency(func(Op) bool { return true }); return s.N }},
@@ -117,6 +120,14 @@ func makeZkCounters() []zkCounter {
 		}})
 	}
 	return list
+}
+
+// zkCounterSets count by a key, which mntr puts before the name and Prometheus into a label.
+var zkCounterSets = []struct {
+	name  string
+	value func(m *Metrics) *CounterSet
+}{
+	{"quota_exceeded_error_per_namespace", func(m *Metrics) *CounterSet { return &m.QuotaExceededBy }},
 }
 
 func (m *Metrics) loopSum(get func(*Loop) uint64) (sum uint64) {
@@ -172,6 +183,9 @@ func (m *Metrics) VisitZooKeeper(visit func(name, value string)) {
 	}
 	for _, c := range zkCounters {
 		visit(c.name, strconv.FormatUint(c.value(m), 10))
+	}
+	for _, c := range zkCounterSets {
+		c.value(m).visit(func(key string, n uint64) { visit(key+"_"+c.name, strconv.FormatUint(n, 10)) })
 	}
 	for _, s := range zkSummaries {
 		m.visitSummary(s, visit)

@@ -168,9 +168,19 @@ func (s *State) checkQuota(path []byte, bytesDiff, countDiff int64) Code {
 		return MarshallingError
 	case countLimited && limits.countHard > -1 && used.count+countDiff > limits.countHard,
 		bytesLimited && limits.bytesHard > -1 && used.bytes+bytesDiff > limits.bytesHard:
+		s.noteOverQuota(path)
 		return QuotaExceeded
 	}
 	return OK
+}
+
+// noteOverQuota tells whose quota was too small, by the name under which
+// ZooKeeper counts it (PathUtils.getTopNamespace).
+func (s *State) noteOverQuota(path []byte) {
+	if t := &s.out.Txns[len(s.out.Txns)-1]; t.Local {
+		name, _, _ := bytes.Cut(path[1:], []byte("/"))
+		t.OverQuota = stringOf(name)
+	}
 }
 
 // countQuota adds a change to the stats of the quota it falls under

@@ -513,8 +513,18 @@ func TestQuota(t *testing.T) {
 	}
 	b.want(put("/a/d", ""), OK) // not enforced
 	b.rules |= RuleEnforceQuota
-	b.want(put("/a/e", ""), QuotaExceeded)
+	over := put("/a/e", "")
+	b.want(over, QuotaExceeded)
 	b.want(b.set("/a/c", "12345678901234", -1), QuotaExceeded)
+	h := b.h
+	h.Op = OpMulti
+	commands, mark := BeginMulti(nil, &h)
+	commands = AppendMultiCreate(commands, OpCreate, &Create{Path: []byte("/elsewhere2"), ACL: OpenACL})
+	commands = AppendMultiCreate(commands, OpCreate, &Create{Path: []byte("/a/e"), ACL: OpenACL})
+	multi := b.one(EndMulti(commands, mark))
+	if over.OverQuota != "a" || multi.OverQuota != "a" || len(multi.Multi) != 2 || multi.Multi[1].Code != QuotaExceeded || created.OverQuota != "" {
+		t.Errorf("whose quota was exceeded: %q, in a multi %q %+v", over.OverQuota, multi.OverQuota, multi.Multi)
+	}
 	b.want(b.set("/a/c", "1234567890", 9), BadVersion)
 	b.want(b.del("/a/d", -1), OK)
 	b.want(put("/elsewhere", strings.Repeat("x", 100)), OK)

@@ -251,6 +251,7 @@ type Txn struct {
 	Multi       []MultiResult // multi: one per operation; not nil for a multi that was decoded
 	Data        []byte        // reconfig: the new configuration
 	TimeoutMs   int32         // open, attach: as negotiated
+	OverQuota   string        // of a write refused for a hard quota, alone or in a multi: the first name of its path; aliases the batch
 }
 
 // MultiResult is the outcome of one operation of a multi. When the multi
