@@ -58,7 +58,10 @@ type Config struct {
 	SkipACL        bool                             // zookeeper.skipACL
 	DigestDisabled bool                             // DigestAuthenticationProvider.enabled=false
 	DigestID       func(userPassword []byte) string // the id of the digest scheme; default tree.DigestID
-	SuperDigest    string                           // user:base64(sha1(user:password)) of the super user; empty: none
+	SuperDigest    string                           // the super user's id in the digest scheme; empty: none
+	AuthSchemes    []string                         // enforce.auth.schemes: who has no id of one of these may only authenticate; nil: all may all
+	EnsembleAuth   bool                             // the ensemble scheme is understood
+	EnsembleNames  []string                         // ensembleAuthName: with it a client may name one of these only; nil: any
 
 	// FourLetter answers a four-letter word and closes the connection; read is what the client sent after it. It is
 	// called on a goroutine of its own (admin.ServeFourLetter). nil: words are not understood.

@@ -62,6 +62,7 @@ type conn struct {
 	resumed bool // in loop.resumed
 	choked  bool // in loop.choked
 	touched bool // heard of since the tracker asked
+	proven  bool // has an id of one of Config.AuthSchemes, if some are asked for
 	hasRO   bool // the ConnectRequest had the readOnly byte
 
 	in   []byte // received and not taken; in[inAt:] is live
@@ -144,6 +145,7 @@ func (c *conn) addID(id tree.ID) bool {
 		return false
 	}
 	c.ids = append(c.ids, id)
+	c.proven = c.proven || slices.Contains(c.loop.cfg.AuthSchemes, id.Scheme)
 	c.idsIn = tree.AppendIDs(c.idsIn[:0], c.ids)
 	return true
 }

@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"crypto/rand"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +16,8 @@ const (
 	schemeDigest = "digest"
 	schemeIP     = "ip"
 	schemeSuper  = "super"
+
+	schemeEnsemble = "ensemble" // identifies nobody
 )
 
 // connect takes the first frame of a connection. Opening and attaching go through the log, so that they are ordered
@@ -95,6 +98,16 @@ func (l *loop) connectReply(c *conn, p *wire.ConnectReply) {
 	wire.EndFrame(c.out, start)
 }
 
+// unproven refuses a request of a client that has to authenticate first (AuthenticationHelper.enforceAuthentication). The
+// session survives; ZooKeeper takes neither pings nor closeSession either.
+func (l *loop) unproven(c *conn, h *wire.RequestHeader) {
+	l.log.Info("closing connection of a client that has not authenticated", "client", c.addr, "session", sessionText(c.session),
+		"op", h.Op.String(), "schemes", l.cfg.AuthSchemes)
+	l.reply(c, h.Xid, 0, tree.SessionClosedRequireSASLAuth)
+	l.answered(c, h.Op, h.Xid, 0, l.nowNs)
+	l.drop(c, "has not authenticated")
+}
+
 // auth adds an identity. As in ZooKeeper it does not wait for earlier requests, so that later ones of the same segment
 // have it.
 func (l *loop) auth(c *conn, h *wire.RequestHeader, body []byte) {
@@ -116,6 +129,10 @@ func (l *loop) auth(c *conn, h *wire.RequestHeader, body []byte) {
 		}
 	case schemeIP:
 		ok = true // every connection has its address already
+	case schemeEnsemble:
+		if ok = l.cfg.EnsembleAuth; ok && !l.rightEnsemble(c, q.Auth) {
+			return
+		}
 	}
 	if !ok {
 		l.cfg.Metrics.AuthFailures.Inc()
@@ -125,6 +142,24 @@ func (l *loop) auth(c *conn, h *wire.RequestHeader, body []byte) {
 	}
 	l.reply(c, h.Xid, 0, tree.OK)
 	l.answered(c, h.Op, h.Xid, 0, l.nowNs)
+}
+
+// rightEnsemble checks the ensemble that a client means to talk to. A client in the wrong place is not told but closed: it is
+// to try its next server, and an error of authentication would end it (EnsembleAuthenticationProvider).
+func (l *loop) rightEnsemble(c *conn, name []byte) bool {
+	m := l.cfg.Metrics
+	switch {
+	case len(name) == 0 || l.cfg.EnsembleNames == nil:
+		m.EnsembleAuthSkipped.Inc()
+	case slices.Contains(l.cfg.EnsembleNames, string(name)):
+		m.EnsembleAuthOK.Inc()
+	default:
+		m.EnsembleAuthFailed.Inc()
+		l.log.Info("closing connection of a client that means another ensemble", "client", c.addr, "name", string(name[:min(len(name), 64)]))
+		l.drop(c, "means another ensemble")
+		return false
+	}
+	return true
 }
 
 // user is the part of a digest id before the colon.

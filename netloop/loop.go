@@ -127,6 +127,7 @@ func (l *loop) attach(k link, addr, ip string) *conn {
 		addr: addr, ip: ip, since: l.cfg.NowMs(), sinceNs: l.nowNs,
 	}
 	c.stats.reset()
+	c.proven = len(l.cfg.AuthSchemes) == 0
 	c.addID(tree.ID{Scheme: "ip", ID: ip})
 	l.conns[slot] = c
 	l.open.Add(1)
@@ -400,6 +401,10 @@ func (l *loop) txn(t *tree.Txn, changes []tree.Change) {
 	if c != nil && c.live() {
 		l.answer(c, t)
 		l.unblocked = append(l.unblocked, c)
+	}
+	if t.OverQuota != "" && t.Origin.Loop == l.index {
+		l.cfg.Metrics.QuotaExceeded.Inc()
+		l.cfg.Metrics.QuotaExceededBy.Inc(t.OverQuota)
 	}
 	if t.Closed == tree.ClosedByExpiry || t.Closed == tree.ClosedByMove {
 		if old := l.find(t.PrevOwner); old != nil && old != c {

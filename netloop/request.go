@@ -143,6 +143,11 @@ func (l *loop) request(c *conn, payload []byte) bool {
 		l.drop(c, "request without a header")
 		return true
 	}
+	if !c.proven && h.Op != wire.OpAuth && h.Op != wire.OpSASL {
+		l.touch(c)
+		l.unproven(c, &h)
+		return true
+	}
 	if !c.queue.empty() && l.crowded(c) {
 		c.stall |= stallAnswers
 		return false

@@ -168,9 +168,6 @@ func (l *loop) answer(c *conn, t *tree.Txn) {
 		c.out = appendResult(c.out, &p, t)
 		wire.EndFrame(c.out, start)
 	}
-	if t.Code == tree.QuotaExceeded {
-		l.cfg.Metrics.QuotaExceeded.Inc()
-	}
 	l.answered(c, p.op, p.xid, zxid, p.startNs)
 	if p.op == wire.OpCloseSession || t.Code == tree.SessionExpired {
 		l.close(c)
