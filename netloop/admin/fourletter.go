@@ -51,7 +51,7 @@ func ServeFourLetter(conn net.Conn, word string, read []byte, src *Source) {
 		src.setMask(mask)
 		_, _ = w.WriteString(strconv.FormatInt(mask, 10))
 	default:
-		writeAnswer(w, word, src)
+		writeAnswer(w, word, newQuestion(src, conn.RemoteAddr().String()))
 	}
 	if err := w.Flush(); err != nil {
 		return

@@ -20,7 +20,7 @@ func answer(t *testing.T, s *Source, word string) string {
 	t.Helper()
 	var b bytes.Buffer
 	w := bufio.NewWriter(&b)
-	writeAnswer(w, word, s)
+	writeAnswer(w, word, &question{s, s.Clients})
 	_ = w.Flush()
 	return b.String()
 }
@@ -209,6 +209,12 @@ func TestA4_ProbesGetTheirAnswer(t *testing.T) {
 	if got := ask(t, addr, "srvr", false); !strings.Contains(got, "\nConnections: 3\n") {
 		t.Errorf("ZooKeeper counts the connection that asks, too; got\n%s", got)
 	}
+	asking := regexp.MustCompile(`(?m)^ /127\.0\.0\.1:\d+\[0\]\(queued=0,recved=1,sent=0\)$`)
+	for _, word := range []string{"cons", "stat"} {
+		if got := ask(t, addr, word, false); len(asking.FindAllString(got, -1)) != 2 { // one more than the source's
+			t.Errorf("ZooKeeper's %s lists the connection that asks, too; got\n%s", word, got)
+		}
+	}
 	for i := range 200 {
 		for _, send := range []string{"ruok", "ruok\n", "ruok" + strings.Repeat("x", 500)} {
 			if got := ask(t, addr, send, i%2 == 0); got != "imok" {
@@ -216,7 +222,7 @@ func TestA4_ProbesGetTheirAnswer(t *testing.T) {
 			}
 		}
 	}
-	if n := s.Metrics.Stats().PacketsReceived - 1; n != 5+600 {
+	if n := s.Metrics.Stats().PacketsReceived - 3; n != 5+600 {
 		t.Errorf("%d packets, want 605: ZooKeeper counts four-letter words", n)
 	}
 }
@@ -255,7 +261,7 @@ func TestA1_Whitelist(t *testing.T) {
 		t.Errorf("telnet's interrupt: got %q", got)
 	}
 	w, unknown := ParseWhitelist(" stat ,lsnp,, ruok")
-	if !w.Allows("stat") || !w.Allows("ruok") || w.Allows("srvr") || !slices.Equal(unknown, []string{"lsnp"}) {
+	if !w.Allows("stat") || !w.Allows("ruok") || !w.Allows("srvr") || w.Allows("isro") || !slices.Equal(unknown, []string{"lsnp"}) {
 		t.Errorf("got %v, unknown %v", w, unknown)
 	}
 	if IsFourLetterWord([]byte("icfg")) || IsFourLetterWord([]byte{0, 0, 0, 44}) {
@@ -279,8 +285,8 @@ func TestGoZookeeperParses(t *testing.T) {
 	if ok := zk.FLWRuok([]string{addr}, 5*time.Second); !ok[0] {
 		t.Error("ruok")
 	}
-	cons, ok := zk.FLWCons([]string{addr}, 5*time.Second)
-	if !ok || cons[0].Error != nil || len(cons[0].Clients) != 1 || cons[0].Clients[0].SessionID != int64(testSession) {
+	cons, _ := zk.FLWCons([]string{addr}, 5*time.Second) // false for what it has no expression for: the connection that asks
+	if cons[0].Error != nil || len(cons[0].Clients) != 1 || cons[0].Clients[0].SessionID != int64(testSession) {
 		t.Errorf("cons: %+v", cons[0])
 	}
 }

@@ -14,7 +14,7 @@ import (
 
 // answers write one word's text each; those in always are answered by a server that is not serving, too.
 var (
-	answers = map[string]func(w *bufio.Writer, s *Source){
+	answers = map[string]func(w *bufio.Writer, s *question){
 		"conf": writeConf, "cons": writeCons, "crst": writeCrst, "dirs": writeDirs, "dump": writeDump, "envi": writeEnvi, "gtmk": writeGtmk,
 		"hash": writeHash, "isro": writeIsro, "mntr": writeMntr, "ruok": writeRuok, "srst": writeSrst, "srvr": writeSrvr, "stat": writeStat,
 		"wchc": writeWchc, "wchp": writeWchp, "wchs": writeWchs,
@@ -22,7 +22,25 @@ var (
 	always = map[string]bool{"ruok": true, "isro": true, "gtmk": true, "envi": true}
 )
 
-func writeAnswer(w *bufio.Writer, word string, s *Source) {
+// question is a Source as the connection that asks sees it: among the clients.
+type question struct {
+	*Source
+	Clients Clients // in place of the Source's
+}
+
+func newQuestion(s *Source, from string) *question {
+	return &question{s, withAsker{s.Clients, Connection{Remote: from, Received: 1, LastXid: -1, LastZxid: -1}}}
+}
+
+// withAsker adds the connection that asks, which has left its loop. ZooKeeper lists it like any other.
+type withAsker struct {
+	Clients
+	asker Connection
+}
+
+func (c withAsker) Connections() []Connection { return append(c.Clients.Connections(), c.asker) }
+
+func writeAnswer(w *bufio.Writer, word string, s *question) {
 	if !always[word] && !s.State.Serving() {
 		fmt.Fprintln(w, notServing)
 		return
@@ -30,9 +48,9 @@ func writeAnswer(w *bufio.Writer, word string, s *Source) {
 	answers[word](w, s)
 }
 
-func writeRuok(w *bufio.Writer, _ *Source) { fmt.Fprint(w, "imok") }
+func writeRuok(w *bufio.Writer, _ *question) { fmt.Fprint(w, "imok") }
 
-func writeIsro(w *bufio.Writer, s *Source) {
+func writeIsro(w *bufio.Writer, s *question) {
 	switch {
 	case !s.State.Serving():
 		fmt.Fprint(w, "null")
@@ -43,31 +61,31 @@ func writeIsro(w *bufio.Writer, s *Source) {
 	}
 }
 
-func writeGtmk(w *bufio.Writer, s *Source) { fmt.Fprint(w, s.mask()) }
+func writeGtmk(w *bufio.Writer, s *question) { fmt.Fprint(w, s.mask()) }
 
-func writeCrst(w *bufio.Writer, s *Source) {
+func writeCrst(w *bufio.Writer, s *question) {
 	s.Clients.ResetConnections()
 	fmt.Fprintln(w, "Connection stats reset.")
 }
 
-func writeSrst(w *bufio.Writer, s *Source) {
+func writeSrst(w *bufio.Writer, s *question) {
 	s.Metrics.ResetStats()
 	fmt.Fprintln(w, "Server stats reset.")
 }
 
-func writeDirs(w *bufio.Writer, s *Source) {
+func writeDirs(w *bufio.Writer, s *question) {
 	data, log := s.dirs()
 	fmt.Fprintf(w, "datadir_size: %d\nlogdir_size: %d\n", data, log)
 }
 
-func writeEnvi(w *bufio.Writer, s *Source) {
+func writeEnvi(w *bufio.Writer, s *question) {
 	fmt.Fprintln(w, "Environment:")
-	for _, kv := range environment(s) {
+	for _, kv := range environment(s.Source) {
 		fmt.Fprintf(w, "%s=%s\n", kv.key, kv.value)
 	}
 }
 
-func writeConf(w *bufio.Writer, s *Source) {
+func writeConf(w *bufio.Writer, s *question) {
 	c := &s.Config
 	data, log := s.dirs()
 	fmt.Fprintf(w, "clientPort=%d\nsecureClientPort=%d\n", c.ClientPort, c.SecureClientPort)
@@ -92,12 +110,12 @@ func (q *QuorumConfig) peerType() int {
 	return 0
 }
 
-func writeSrvr(w *bufio.Writer, s *Source) { writeServer(w, s, false) }
-func writeStat(w *bufio.Writer, s *Source) { writeServer(w, s, true) }
+func writeSrvr(w *bufio.Writer, s *question) { writeServer(w, s, false) }
+func writeStat(w *bufio.Writer, s *question) { writeServer(w, s, true) }
 
 // writeServer is what field parsers know best (zkServer.sh status, go-zookeeper, kazoo, Telegraf, Datadog): words, colons and order
 // are those of StatCommand.
-func writeServer(w *bufio.Writer, s *Source, clients bool) {
+func writeServer(w *bufio.Writer, s *question, clients bool) {
 	root, mode, stats := s.State.Root(), s.State.Mode(), s.Metrics.Stats()
 	fmt.Fprintf(w, "Zookeeper version: %s\n", s.Version)
 	if mode == ReadOnly {
@@ -118,7 +136,7 @@ func writeServer(w *bufio.Writer, s *Source, clients bool) {
 	}
 }
 
-func writeCons(w *bufio.Writer, s *Source) {
+func writeCons(w *bufio.Writer, s *question) {
 	for _, c := range s.Clients.Connections() {
 		writeConnection(w, &c, false)
 	}
@@ -138,18 +156,18 @@ func writeConnection(w *bufio.Writer, c *Connection, brief bool) {
 	fmt.Fprintln(w, ")")
 }
 
-func writeMntr(w *bufio.Writer, s *Source) {
+func writeMntr(w *bufio.Writer, s *question) {
 	fmt.Fprintf(w, "zk_version\t%s\nzk_server_state\t%s\n", s.Version, s.State.Mode())
 	s.Metrics.VisitZooKeeper(func(name, value string) { fmt.Fprintf(w, "zk_%s\t%s\n", name, value) })
 }
 
 // writeHash writes the digest of the state at its zxid. Digests are comparable between Holt's members, not with ZooKeeper's.
-func writeHash(w *bufio.Writer, s *Source) {
+func writeHash(w *bufio.Writer, s *question) {
 	root := s.State.Root()
 	fmt.Fprintf(w, "%x: %d\n", uint64(root.Zxid()), root.Digest())
 }
 
-func writeWchs(w *bufio.Writer, s *Source) {
+func writeWchs(w *bufio.Writer, s *question) {
 	n := s.watchSummary()
 	fmt.Fprintf(w, "%d connections watching %d paths\nTotal watches:%d\n", n.Conns, n.Paths, n.Watches)
 }
@@ -165,7 +183,7 @@ func (s *Source) watchSummary() WatchCounts {
 	return n
 }
 
-func writeWchp(w *bufio.Writer, s *Source) {
+func writeWchp(w *bufio.Writer, s *question) {
 	paths := s.Clients.WatchedPaths()
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
 		fmt.Fprintln(w, path)
@@ -176,7 +194,7 @@ func writeWchp(w *bufio.Writer, s *Source) {
 	fmt.Fprintln(w)
 }
 
-func writeWchc(w *bufio.Writer, s *Source) {
+func writeWchc(w *bufio.Writer, s *question) {
 	bySession := pathsBySession(s.Clients.WatchedPaths())
 	for _, session := range slices.Sorted(maps.Keys(bySession)) {
 		fmt.Fprintf(w, "0x%x\n", uint64(session))
@@ -198,7 +216,7 @@ func pathsBySession(byPath map[string][]tree.SessionID) map[tree.SessionID][]str
 	return out
 }
 
-func writeDump(w *bufio.Writer, s *Source) {
+func writeDump(w *bufio.Writer, s *question) {
 	root := s.State.Root()
 	fmt.Fprintln(w, "SessionTracker dump:")
 	if expiries := s.Clients.Expiries(); expiries != nil {

@@ -28,10 +28,10 @@ const DefaultWhitelist = "ruok, srvr, mntr, isro"
 // Whitelist is the set of words that are answered. The zero value answers none.
 type Whitelist struct{ allowed map[string]bool }
 
-// ParseWhitelist reads 4lw.commands.whitelist: words with commas between, or * for all. Words that do not exist are returned, for a
-// warning.
+// ParseWhitelist reads 4lw.commands.whitelist: words with commas between, or * for all; srvr is allowed always, as zkServer.sh asks
+// it (FourLetterCommands.isEnabled). Words that do not exist are returned, for a warning.
 func ParseWhitelist(list string) (w Whitelist, unknown []string) {
-	w.allowed = map[string]bool{}
+	w.allowed = map[string]bool{"srvr": true}
 	for _, name := range strings.Split(list, ",") {
 		name = strings.TrimSpace(name)
 		switch {
