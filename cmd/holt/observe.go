@@ -31,7 +31,7 @@ func (s *server) adminSource() *admin.Source {
 			return c.zxid, c.at, true
 		},
 	}
-	source.Whitelist, _ = admin.ParseWhitelist(s.cfg.Admin.FourLetterWords)
+	source.Whitelist, _ = s.cfg.Admin.Whitelist()
 	return source
 }
 

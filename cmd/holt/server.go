@@ -118,7 +118,10 @@ func (s *server) openDisk() error {
 func (s *server) listen() error {
 	c := s.cfg
 	source := s.adminSource()
-	var err error
+	digestID, err := tree.DigestIDFunc(c.Auth.DigestAlgorithm)
+	if err != nil {
+		return err
+	}
 	s.client, err = netloop.New(netloop.Config{
 		Addr: c.Client.Addr(), Loops: loops(s.cfg.Client.Loops), Process: s.process, Logger: s.logger, Metrics: s.metrics,
 		ServerID: max(c.ID, 1), TickMs: c.Sessions.TickMs,
@@ -127,7 +130,8 @@ func (s *server) listen() error {
 		OutstandingPerConn: c.Limits.OutstandingPerConn, OutstandingMax: c.Limits.Outstanding,
 		OutboundBytesMax: c.Limits.OutboundBytes, InboundBytesMax: c.Limits.InboundBytes,
 		SessionlessTimeoutMs: c.Sessions.SilentMs,
-		SkipACL:              c.Tree.SkipACL, DigestDisabled: !c.Auth.DigestEnabled, SuperDigest: c.Auth.SuperDigest,
+		SkipACL:              c.Tree.SkipACL, DigestDisabled: !c.Auth.DigestEnabled, SuperDigest: c.Auth.SuperDigest, DigestID: digestID,
+		AuthSchemes: c.Auth.Required(), EnsembleAuth: c.Auth.EnsembleScheme, EnsembleNames: c.Auth.Ensembles(),
 		FourLetter:               func(c net.Conn, word string, read []byte) { admin.ServeFourLetter(c, word, read, source) },
 		ContainerCheckIntervalMs: c.Tree.ContainerCheckMs, ContainerMaxPerMinute: c.Tree.ContainersPerMinute,
 		ContainerNeverUsedMs: c.Tree.ContainerUnusedMs, NowMs: s.nowMs,

@@ -11,7 +11,7 @@ import (
 // Config is all that a server can be told. The zero value is not useful: start from Default.
 type Config struct {
 	File    string // the zoo.cfg it was read from, "" if none
-	ID      uint8  // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper
+	ID      uint8  // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper; 0 works like 1
 	Members []Member
 
 	Data       Data
@@ -79,18 +79,13 @@ type Tree struct {
 	ContainerUnusedMs   int  // znode.container.maxNeverUsedIntervalMs; 0 = an unused container stays
 }
 
-// Auth says who may do what.
-type Auth struct {
-	DigestEnabled bool
-	SuperDigest   string // user:base64(sha1(user:password)); "" = no super user
-}
-
 // Admin is what operators and dashboards speak to.
 type Admin struct {
 	Enabled          bool
 	Host             string // loopback by default
 	Port             int
-	FourLetterWords  string // 4lw.commands.whitelist as it was written, for admin.ParseWhitelist
+	FourLetterWords  string // 4lw.commands.whitelist as it was written
+	ReadOnlyMode     bool   // readonlymode.enabled: clients look for read-only servers with isro
 	MetricsEnabled   bool   // metricsProvider.*: /metrics on an address of its own as well
 	MetricsHost      string
 	MetricsPort      int
@@ -104,6 +99,15 @@ func (a *Admin) Addr() string {
 		return ""
 	}
 	return net.JoinHostPort(a.Host, strconv.Itoa(a.Port))
+}
+
+// Whitelist is the set of four-letter words that are answered, and what was written that is none.
+func (a *Admin) Whitelist() (admin.Whitelist, []string) {
+	words := a.FourLetterWords
+	if a.ReadOnlyMode { // FourLetterCommands.isEnabled
+		words += ",isro"
+	}
+	return admin.ParseWhitelist(words)
 }
 
 // MetricsAddr is where /metrics is served besides Addr, or "".
@@ -150,7 +154,7 @@ func Default() *Config {
 			InboundBytes:       256 << 20,
 		},
 		Tree: Tree{TTLNodes: true, ContainerCheckMs: 60_000, ContainersPerMinute: 10_000},
-		Auth: Auth{DigestEnabled: true},
+		Auth: Auth{DigestEnabled: true, DigestAlgorithm: "SHA1"},
 		Admin: Admin{
 			Enabled: true, Host: "127.0.0.1", Port: 8080,
 			FourLetterWords: admin.DefaultWhitelist, MetricsPort: 7000,

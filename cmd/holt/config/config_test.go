@@ -101,9 +101,22 @@ func TestC3_ErrorsNameKeyAndLine(t *testing.T) {
 		{head + "initLimit=many", "zoo.cfg:3: initLimit=many: not a whole number"},
 		{head + "electionAlg=0", "zoo.cfg:3: electionAlg=0: it takes one of 3"},
 		{head + "jute.maxbuffer=0xzz", "zoo.cfg:3: jute.maxbuffer=0xzz: not a whole number"},
-		{head + "zookeeper.jute.maxbuffer=12", "zoo.cfg:3: jute.maxbuffer=12: too small"},
+		{head + "zookeeper.jute.maxbuffer=12", "zoo.cfg:3: jute.maxbuffer=12: too small: it takes at least 64"},
 		{head + "DigestAuthenticationProvider.superDigest=secret", "zoo.cfg:3: DigestAuthenticationProvider.superDigest: not user:base64"},
-		{head + "DigestAuthenticationProvider.digestAlg=SHA-256", "zoo.cfg:3: DigestAuthenticationProvider.digestAlg=SHA-256: Holt stores digest ids as SHA1"},
+		{head + "DigestAuthenticationProvider.digestAlg=ROT13", `zoo.cfg:3: DigestAuthenticationProvider.digestAlg=ROT13: digest algorithm "ROT13" is not known`},
+		{
+			head + "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\nDigestAuthenticationProvider.digestAlg=SHA-256",
+			"zoo.cfg:3: DigestAuthenticationProvider.superDigest: not user:base64(digest of user:password): the digest has 20 bytes, SHA-256 has 32",
+		},
+		{head + "enforce.auth.enabled=true", "zoo.cfg:3: enforce.auth.enabled=true needs enforce.auth.schemes"},
+		{head + "enforce.auth.enabled=true\nenforce.auth.schemes=digest, kerberos", `zoo.cfg:4: enforce.auth.schemes: there are no identities of a scheme "kerberos"`},
+		{head + "enforce.auth.enabled=true\nenforce.auth.schemes=sasl", "zoo.cfg:4: enforce.auth.schemes: Holt cannot require SASL yet"},
+		{
+			head + "enforce.auth.enabled=true\nenforce.auth.schemes=digest\nDigestAuthenticationProvider.enabled=false",
+			"zoo.cfg:4: enforce.auth.schemes: the scheme digest is off",
+		},
+		{head + "server.255=h:1:2", "zoo.cfg:3: server number 255 is too large: with TTL nodes"},
+		{head + "holt.id=255", "zoo.cfg:3: server number 255 is too large: with TTL nodes"},
 		{head + "holt.adminAddr=8080", "zoo.cfg:3: holt.adminAddr=8080: not host:port"},
 		{head + "secureClientPort=2281", "zoo.cfg:3: secureClientPort=2281: TLS is not served yet"},
 		{head + "sslQuorum=true", "zoo.cfg:3: sslQuorum=true: TLS between members"},
@@ -146,6 +159,10 @@ func TestC3_Warnings(t *testing.T) {
 		{head + "audit.enable=true", "", "zoo.cfg:3: audit.enable=true has no effect: there is no audit log yet"},
 		{head + "audit.enable=false", "", ""},
 		{head + "forceSync=no", "", "zoo.cfg:3: forceSync=no: writes are acknowledged before they are on the disk, and are lost when the machine dies"},
+		{head + "4lw.commands.whitelist=stat, foo bar,,x", "", "zoo.cfg:3: 4lw.commands.whitelist: there are no words foo bar, x"},
+		{head + "ensembleAuthName=a", "", "zoo.cfg:3: ensembleAuthName has no effect: the ensemble scheme needs authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider"},
+		{head + "ensembleAuthName=a\nauthProvider.7=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider", "", ""},
+		{head + "holt.id=255\nextendedTypesEnabled=false", "", ""},
 		{head + "skipACL=yes", "", "zoo.cfg:3: skipACL=yes: everybody may read and write everything"},
 		{head + "admin.serverPort=8081", "", "zoo.cfg:3: the admin server listens on loopback only; admin.serverAddress=0.0.0.0 opens it as ZooKeeper would"},
 		{"dataDir=DIR", "", "zoo.cfg: clientPort is missing: clients are served on 127.0.0.1:2181"},
@@ -240,6 +257,41 @@ func TestMyid(t *testing.T) {
 		}
 		if !strings.Contains(got, test.want) {
 			t.Errorf("myid %q: %s, want %s", test.myid, got, test.want)
+		}
+	}
+}
+
+// TestMyidZero: ZooKeeper's tests number their servers from 0.
+func TestMyidZero(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "myid"), []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{dir, t.TempDir()} {
+		c, _, err := load(t, "server.0=h:1:2;2181\ndataDir="+dir, nil)
+		if err != nil || c.ID != 0 {
+			t.Errorf("number %d, %v", c.ID, err)
+		}
+	}
+}
+
+// TestAuth: what the keys of authentication come to.
+func TestAuth(t *testing.T) {
+	c, _, err := load(t, "dataDir=DIR\nclientPort=2181\nenforce.auth.enabled=true\nenforce.auth.schemes=digest, ip\nensembleAuthName= foo,bar, baz \n"+
+		"DigestAuthenticationProvider.digestAlg=SHA-256\nDigestAuthenticationProvider.superDigest=super:wjySwxg860UATFtciuZ1lpzrCHrPeov6SPu/ZD56uig=", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%q %q", c.Auth.Required(), c.Auth.Ensembles()); got != `["digest" "ip"] ["foo" "bar" "baz"]` {
+		t.Errorf("got %s", got)
+	}
+	if c, _, _ = load(t, "dataDir=DIR\nclientPort=2181\nenforce.auth.schemes=digest", nil); c.Auth.Required() != nil || c.Auth.Ensembles() != nil {
+		t.Errorf("got %+v, want nothing enforced", c.Auth)
+	}
+	for text, allowed := range map[string]bool{"": true, "4lw.commands.whitelist=stat": false, "4lw.commands.whitelist=stat\nreadonlymode.enabled=true": true} {
+		c, _, err := load(t, "dataDir=DIR\nclientPort=2181\n"+text, nil)
+		if w, _ := c.Admin.Whitelist(); err != nil || w.Allows("isro") != allowed || !w.Allows("srvr") {
+			t.Errorf("%q: isro is allowed: %v, %v", text, !allowed, err)
 		}
 	}
 }

@@ -28,12 +28,7 @@ var acceptedKeys = []Key{
 	refused("metricsProvider.httpsPort", noTLS, "none", ""),
 	refused("sslQuorum", peerTLS, "false"),
 	refused("sessionRequireClientSASLAuth", noSASL, "false"),
-	refused("enforce.auth.enabled", noSASL, "false"),
-	accepted("enforce.auth.schemes", "counts with enforce.auth.enabled only", anyText),
-	refused("DigestAuthenticationProvider.digestAlg", "Holt stores digest ids as SHA1, as ZooKeeper does by default. "+
-		"Ids made with another algorithm would not match", "SHA1", "SHA-1"),
 	authProvider,
-	noted("ensembleAuthName", "the ensemble scheme is not checked", anyText, ""),
 	accepted("allowSaslFailedClients", "SASL is answered as by a ZooKeeper without JAAS configuration", anyBool),
 	accepted("superUser*", "belongs to SASL, which is not served yet; DigestAuthenticationProvider.superDigest works", anyText),
 	accepted("SASLAuthenticationProvider.superPassword", "belongs to SASL, which is not served yet", anyText),
@@ -83,7 +78,7 @@ var acceptedKeys = []Key{
 	accepted("forward_learner_requests_to_commit_processor_disabled", noEnsemble, anyBool),
 	accepted("tcpKeepAlive", noEnsemble, anyBool),
 	accepted("enableEagerACLCheck", noEnsemble, anyBool),
-	accepted("readonlymode.enabled", noEnsemble, anyBool),
+	readOnlyMode,
 
 	// Storage.
 	accepted("autopurge.snapRetainCount", bounded, atLeast(0)).env("ZOO_AUTOPURGE_SNAPRETAINCOUNT"),
@@ -159,20 +154,33 @@ var acceptedKeys = []Key{
 // Keys are all that Holt knows, the used ones first.
 var Keys = append(append([]Key{}, usedKeys...), acceptedKeys...)
 
+// readOnlyMode changes nothing on a server that never loses its quorum, but that the probe for it is answered.
+var readOnlyMode = func() Key {
+	k := accepted("readonlymode.enabled", "the word `isro` is answered whatever the whitelist says; else it "+noEnsemble, anyBool)
+	k.set = func(c *Config, value string) (err error) {
+		c.Admin.ReadOnlyMode, err = parseBool(value)
+		return err
+	}
+	return k
+}()
+
 // authProvider lets ACLs name the scheme of a provider that ZooKeeper would load. Nobody can present such an identity yet.
 var authProvider = Key{
 	Name: "authProvider.*", Kind: Noted,
-	Doc: "classes of the JVM cannot be loaded. world, auth, digest and ip are built in; ACLs may name sasl and x509 if their " +
-		"providers stand here, and admit nobody by them yet",
+	Doc: "classes of the JVM cannot be loaded. world, auth, digest and ip are built in, ensemble is there if its provider stands here; " +
+		"ACLs may name sasl and x509 if their providers do, and admit nobody by them yet",
 	set: func(c *Config, value string) error {
 		switch class := value[strings.LastIndex(value, ".")+1:]; {
 		case class == "DigestAuthenticationProvider" || class == "IPAuthenticationProvider":
+			return nil
+		case class == "EnsembleAuthenticationProvider":
+			c.Auth.EnsembleScheme = true
 			return nil
 		case class == "SASLAuthenticationProvider":
 			c.Tree.SASLScheme = true
 		case strings.HasPrefix(class, "X509"):
 			c.Tree.X509Scheme = true
 		}
-		return noteError("nobody can be admitted by its scheme: Holt has world, auth, digest and ip")
+		return noteError("nobody can be admitted by its scheme: Holt has world, auth, digest, ip and ensemble")
 	},
 }

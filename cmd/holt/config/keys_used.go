@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
@@ -13,7 +12,7 @@ import (
 
 const (
 	megabyte      = 1 << 20
-	frameBytesMin = 1 << 10
+	frameBytesMin = 64
 	frameBytesMax = 1 << 30
 )
 
@@ -78,7 +77,15 @@ var usedKeys = []Key{
 	// Authentication.
 	boolean("DigestAuthenticationProvider.enabled", "The digest scheme (`addauth digest user:password`).",
 		func(c *Config) *bool { return &c.Auth.DigestEnabled }),
+	digestAlgorithm,
 	superDigest,
+	boolean("enforce.auth.enabled", "Serve only clients that have authenticated; of others every request but authentication is answered "+
+		"with -124 and the end of the connection.", func(c *Config) *bool { return &c.Auth.Enforced }),
+	text("enforce.auth.schemes", "Schemes of which they need an identity. Every client has one of ip.", "digest, ip, with commas between",
+		func(c *Config) *string { return &c.Auth.Schemes }, anyText),
+	text("ensembleAuthName", "Names of this ensemble: clients that present another one in an auth packet of the scheme ensemble are disconnected. "+
+		"Needs an authProvider.N that ends in EnsembleAuthenticationProvider.", "names with commas between",
+		func(c *Config) *string { return &c.Auth.EnsembleNames }, anyText),
 
 	// The log and the checkpoint.
 	boolean("forceSync", "Acknowledge a write only once it is on the disk. `no` is faster, and loses acknowledged writes when the machine dies.",
@@ -114,9 +121,9 @@ func notEmpty(value string) error {
 
 var serverID = func() Key {
 	k := number("holt.id", "Number of this server, the top byte of the session ids it gives out. "+
-		"The file `myid` in `dataDir` counts if there is a `server.N` line.", 1, 255, nil)
+		"The file `myid` in `dataDir` counts if there is a `server.N` line. With TTL nodes 254 at most.", 0, 255, nil)
 	k.set = func(c *Config, value string) error {
-		n, err := parseNumber(value, 1, 255)
+		n, err := parseNumber(value, 0, 255)
 		if err == nil {
 			c.ID = uint8(n)
 		}
@@ -181,23 +188,6 @@ var maxBuffer = func() Key {
 		}
 		return decimal(c, value)
 	}
-	return k
-}()
-
-var superDigest = func() Key {
-	k := text("DigestAuthenticationProvider.superDigest", "Who may do everything: the digest id of a user who passes every ACL check.",
-		"user:base64(sha1(user:password))", func(c *Config) *string { return &c.Auth.SuperDigest }, func(value string) error {
-			if value == "" {
-				return nil
-			}
-			user, hash, _ := strings.Cut(value, ":")
-			sum, err := base64.StdEncoding.DecodeString(hash)
-			if user == "" || err != nil || len(sum) != 20 {
-				return errors.New("not user:base64(sha1(user:password))")
-			}
-			return nil
-		})
-	k.secret = true
 	return k
 }()
 

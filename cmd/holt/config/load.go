@@ -205,7 +205,7 @@ func (l *loader) members() {
 func (l *loader) myid(m Member) {
 	name := filepath.Join(l.c.Data.Dir, "myid")
 	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) && m.ID > 0 {
+	if errors.Is(err, os.ErrNotExist) {
 		l.c.ID = uint8(m.ID) // one server line leaves no doubt
 		return
 	}
@@ -213,7 +213,7 @@ func (l *loader) myid(m Member) {
 		l.errs = append(l.errs, fmt.Errorf("reading the number of this server: %w", err))
 		return
 	}
-	id, err := parseNumber(strings.TrimSpace(string(text)), 1, 255)
+	id, err := parseNumber(strings.TrimSpace(string(text)), 0, 255)
 	switch {
 	case err != nil:
 		l.fail(name, "%q: %w", strings.TrimSpace(string(text)), err)
@@ -223,6 +223,9 @@ func (l *loader) myid(m Member) {
 		l.c.ID = uint8(id)
 	}
 }
+
+// serverIDMaxTTL is the largest server number with TTL nodes.
+const serverIDMaxTTL = 254
 
 // check looks at values that are right one by one and wrong together.
 func (l *loader) check() {
@@ -244,6 +247,14 @@ func (l *loader) check() {
 	if c.Admin.Enabled && c.Client.Port != 0 && c.Admin.Port == c.Client.Port && overlap(c.Admin.Host, c.Client.Host) {
 		l.fail(c.origin("holt.adminAddr", "admin.serverPort", "clientPort", "holt.clientAddr"),
 			"clients and the admin server cannot share port %d", c.Client.Port)
+	}
+	if c.Tree.TTLNodes && c.ID > serverIDMaxTTL { // EphemeralType.validateServerId
+		l.fail(c.origin("holt.id", "server.*"), "server number %d is too large: with TTL nodes (extendedTypesEnabled) %d is the largest, as session ids of 255 look like their marks",
+			c.ID, serverIDMaxTTL)
+	}
+	l.auth()
+	if _, unknown := c.Admin.Whitelist(); len(unknown) > 0 {
+		l.warn(c.origin("4lw.commands.whitelist"), "4lw.commands.whitelist: there are no words %s", strings.Join(unknown, ", "))
 	}
 	if !c.WAL.Sync {
 		l.warn(c.origin("forceSync"), "forceSync=no: writes are acknowledged before they are on the disk, and are lost when the machine dies")
