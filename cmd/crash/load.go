@@ -67,12 +67,13 @@ func (c *client) attached() error {
 	return fmt.Errorf("session 0x%x is not attached after %v", c.conn.SessionID(), reconnectLimit)
 }
 
-// abandon drops the connection without closing the session.
+// abandon drops the connection without closing the session: what the library sends to close it finds no connection.
 func (c *client) abandon() {
 	c.cut.Store(true)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	_ = c.sock.Close()
+	c.mu.Unlock()
+	c.conn.Close()
 }
 
 type silent struct{}
