@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"fmt"
+	"runtime"
 
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
 	"github.com/cockroachdb/pebble/v2/sstable"
@@ -14,8 +15,12 @@ type tables struct {
 	s     *Store
 	w     *sstable.Writer // nil: the next key starts a table
 	paths []string
+	puts  int
 	end   []byte // of a subtree's range
 }
+
+// yieldEvery is how many records are written before others may run: some tens of microseconds.
+const yieldEvery = 64
 
 func newTables(s *Store) *tables { return &tables{s: s} }
 
@@ -61,6 +66,9 @@ func (t *tables) discard() {
 func (t *tables) Put(key, value []byte) error {
 	if err := t.open(); err != nil {
 		return err
+	}
+	if t.puts++; t.puts%yieldEvery == 0 {
+		runtime.Gosched() // whoever waits for a core to answer a client goes first
 	}
 	return t.w.Set(key, value)
 }
