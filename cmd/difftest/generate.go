@@ -112,6 +112,9 @@ func (g *generator) restart() step {
 func (g *generator) openSuper() step {
 	g.slots[0] = slotState{open: true, connected: true, had: true}
 	g.plan = append(g.plan, step{kind: stepBurst, slot: 0, requests: []request{g.authRequest("digest", []byte(superPassword))}})
+	if g.mode == "wide" {
+		g.plan = append(g.plan, g.wideDirectory()...)
+	}
 	return step{kind: stepConnect, slot: 0, connect: connect{password: passwordNew, timeoutMs: 3_600_000}}
 }
 
@@ -290,7 +293,11 @@ func (g *generator) burst(slot int) step {
 		return s
 	}
 	if slot != 0 && g.chance(3) {
-		g.plan = append(g.plan, step{kind: stepBurst, slot: slot, requests: []request{g.fatal(slot)}})
+		q := g.fatal(slot)
+		if g.mode == "wide" && g.chance(30) {
+			q = g.exactFrame(slot, wireFrameMax+1)
+		}
+		g.plan = append(g.plan, step{kind: stepBurst, slot: slot, requests: []request{q}})
 		g.slots[slot].connected = false
 	}
 	return s
@@ -360,7 +367,7 @@ func (g *generator) request(slot int) request {
 // deform cuts, extends or changes an encoded body. What is known to bring ZooKeeper itself down is left out: garbage in a
 // quota, and createTTL with another flag. A null path stays alone: of two things wrong Holt may name the other one.
 func (g *generator) deform(op wire.Op, body []byte) []byte {
-	if strings.Contains(string(body), "/zookeeper/quota") || strings.HasPrefix(string(body), "\xff\xff\xff\xff") {
+	if len(body) > frameBytesMax || strings.Contains(string(body), "/zookeeper/quota") || strings.HasPrefix(string(body), "\xff\xff\xff\xff") {
 		return body
 	}
 	b := slices.Clone(body)
@@ -405,6 +412,9 @@ func (g *generator) someBytes(n int) []byte {
 }
 
 func (g *generator) wellFormed(slot int) request {
+	if g.mode == "wide" && g.chance(0.2) {
+		return g.exactFrame(slot, wireFrameMax)
+	}
 	switch x := g.rng.IntN(100); {
 	case x < 22:
 		op, body := g.create()
@@ -468,7 +478,11 @@ func (g *generator) setWatches(slot int) request {
 			return wire.NullStrings
 		}
 		var paths []string
-		for range g.rng.IntN(4) {
+		count := g.rng.IntN(4)
+		if g.mode == "wide" && g.chance(5) {
+			count = g.rng.IntN(500)
+		}
+		for range count {
 			paths = append(paths, string(g.goodPath()))
 		}
 		return wire.MakeStrings(paths...)

@@ -33,6 +33,7 @@ var modes = map[string]map[string]string{
 	"plain":   {"extendedTypesEnabled": "false", "reconfigEnabled": "false"},
 	"skipacl": {"skipACL": "yes"},
 	"restart": {"holt.checkpointBytes": "1048576"},
+	"wide":    {},
 	"time":    {"znode.container.checkIntervalMs": "300", "minSessionTimeout": "1000", "tickTime": "500"},
 }
 

@@ -38,6 +38,9 @@ func (g *generator) node() ([]byte, known) {
 
 // goodPath has valid syntax.
 func (g *generator) goodPath() []byte {
+	if g.mode == "wide" && g.chance(15) {
+		return g.widePath()
+	}
 	switch x := g.rng.IntN(100); {
 	case x < 60:
 		path, _ := g.node()
@@ -242,7 +245,11 @@ func (g *generator) create() (wire.Op, []byte) {
 func (g *generator) multiBody(kind wire.Op) []byte {
 	var b []byte
 	mixed := g.chance(2)
-	for range g.rng.IntN(multiMax + 1) {
+	count := g.rng.IntN(multiMax + 1)
+	if g.mode == "wide" && g.chance(3) {
+		count = g.rng.IntN(pick(g, []int{20, 600}))
+	}
+	for range count {
 		op := g.multiOp(kind == wire.OpMultiRead != (mixed && g.chance(40)))
 		if mixed && op.ACL.Null() {
 			op.ACL = wire.OpenACL // one thing wrong at a time
@@ -349,7 +356,7 @@ func (g *generator) audit() step {
 }
 
 func (g *generator) remember(path string, version, aversion int32) {
-	if strings.HasPrefix(path, "/zookeeper") || path == "" || path == "/" {
+	if strings.HasPrefix(path, "/zookeeper") || strings.HasPrefix(path, wideDir) || path == "" || path == "/" {
 		return
 	}
 	if i, ok := g.index[path]; ok {

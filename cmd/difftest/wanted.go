@@ -16,6 +16,9 @@ const (
 
 	// ZooKeeper reads UTF-8 but writes each half of a character beyond U+FFFF as three bytes of its own, which is not UTF-8.
 	utf8Kept = "characters beyond U+FFFF stay UTF-8"
+
+	// A small multiRead could ask for gigabytes.
+	multiReadBounded = "a multiRead is answered up to holt.outboundBytes"
 )
 
 // wantedDifference is one that shows in the answer to a request.
@@ -24,7 +27,13 @@ type wantedDifference struct {
 	applies func(ref, sub *canonical) bool
 }
 
-var wantedDifferences = []wantedDifference{{utf8Kept, wantedUTF8}}
+var wantedDifferences = []wantedDifference{{utf8Kept, wantedUTF8}, {multiReadBounded, wantedBound}}
+
+// wantedBound is for replies near holt.outboundBytes or beyond, 16 MiB without what else may be on its way.
+func wantedBound(ref, sub *canonical) bool {
+	return ref != nil && sub != nil && ref.req != nil && ref.req.op == wire.OpMultiRead && ref.zxid == sub.zxid &&
+		sub.code == wire.CodeMarshallingError && len(ref.frame) > 14<<20
+}
 
 // wantedUTF8 compares the text of the reply to a sync, or of an event, after joining the halves.
 func wantedUTF8(ref, sub *canonical) bool {
