@@ -20,6 +20,11 @@
 // exist finds more than one that guesses; since both servers' answers are compared before the next choice, the run
 // stays a function of the seed.
 //
+// A mode is a configuration of both servers, with what suits it: default; plain (no TTL nodes, no reconfig); skipacl; quota (limits are
+// enforced); time (sessions expire, containers and TTL nodes are removed, each awaited); restart (both servers are killed
+// again and again, and everything but watches must still be there); wide (directories of 10,000 children, long multis, requests of
+// just the size that is taken).
+//
 // # Data flow
 //
 //	generator --step--> run --frames--> ZooKeeper     Holt
