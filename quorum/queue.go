@@ -32,6 +32,7 @@ type queue struct {
 	chunks []chunk // the last one is open
 	bytes  int
 	syncs  []Synced
+	last   int  // bytes of the chunk taken last, a guess at the next one's
 	busy   bool // some source was told ErrBusy
 	closed bool
 }
@@ -57,7 +58,7 @@ func (q *queue) put(commands []byte, nowNs func() int64) (first bool, err error)
 	first = len(q.chunks) == 0 && len(q.syncs) == 0
 	n := len(q.chunks)
 	if n == 0 || len(q.chunks[n-1].commands)+len(commands) > chunkBytesMax {
-		room := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), 512))
+		room := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), q.last, 512))
 		q.chunks = append(q.chunks, chunk{room, nowNs()})
 		n++
 	}
@@ -96,6 +97,7 @@ func (q *queue) takeChunk() (c chunk, drained bool) {
 		return chunk{}, false
 	}
 	c = q.chunks[0]
+	q.last = len(c.commands) - tree.BatchHeaderBytes
 	q.chunks[0] = chunk{}
 	q.chunks = q.chunks[1:]
 	if len(q.chunks) == 0 {
