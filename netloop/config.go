@@ -50,7 +50,7 @@ type Config struct {
 	MaxConns             int // in all; default as many as file descriptors allow
 	FrameBytesMax        int // jute.maxbuffer; default 1048575
 	OutstandingPerConn   int // unanswered requests of one connection; default 1000
-	OutstandingMax       int // unanswered writes in all beyond which connections with such are not read; default 1000
+	OutstandingMax       int // unanswered writes in all beyond which connections with such are not read; default 10000
 	OutboundBytesMax     int // unsent bytes at which a connection is closed; default 16 MiB, raised to hold large frames
 	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB, raised to hold large frames
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
@@ -105,7 +105,7 @@ func (c *Config) setDefaults() error {
 	def(&c.MaxClientConns, 60)
 	def(&c.FrameBytesMax, 0xfffff)
 	def(&c.OutstandingPerConn, 1000)
-	def(&c.OutstandingMax, 1000)
+	def(&c.OutstandingMax, 10000)
 	def(&c.OutboundBytesMax, 16<<20)
 	def(&c.InboundBytesMax, 256<<20)
 	c.OutboundBytesMax = max(c.OutboundBytesMax, 2*c.FrameBytesMax+4*outboundBytesSoft)
