@@ -93,6 +93,8 @@ func FuzzAuth(f *testing.F)           { fuzzRecord(f, "AuthRequest") }
 func FuzzSetWatches(f *testing.F)     { fuzzRecord(f, "SetWatchesRequest") }
 func FuzzSetWatches2(f *testing.F)    { fuzzRecord(f, "SetWatches2Request") }
 func FuzzSASL(f *testing.F)           { fuzzRecord(f, "SASLToken") }
+func FuzzStat(f *testing.F)           { fuzzRecord(f, "Stat") }
+func FuzzIntReply(f *testing.F)       { fuzzRecord(f, "IntReply") }
 func FuzzPathStat(f *testing.F)       { fuzzRecord(f, "PathStatReply") }
 func FuzzDataReply(f *testing.F)      { fuzzRecord(f, "DataReply") }
 func FuzzACLReply(f *testing.F)       { fuzzRecord(f, "ACLReply") }
@@ -116,6 +118,44 @@ func FuzzFrames(f *testing.F) {
 				t.Fatalf("frame of %d bytes has payload of %d", size, len(payload))
 			}
 			rest = rest[size:]
+		}
+	})
+}
+
+// FuzzW4_Vectors iterates over vectors of arbitrary bytes: there are as many elements as Len says, and they are the
+// vector.
+func FuzzW4_Vectors(f *testing.F) {
+	f.Add(MakeStrings("a", "", "\xff").Append(nil))
+	f.Add(sampleACL.Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := NewReader(b)
+		if v := r.Strings(); !r.Bad() {
+			again, n := AppendInt32(nil, int32(v.Len())), v.Len()
+			for it := v; ; n-- {
+				s, ok := it.Next()
+				if !ok {
+					break
+				}
+				again = AppendBuffer(again, s)
+			}
+			if n != 0 {
+				t.Errorf("%x: %d strings more than there are", b, n)
+			}
+			if v.Len() > 0 && !bytes.Contains(again, []byte(replacement)) && !bytes.Equal(again, v.Append(nil)) {
+				t.Errorf("%x iterates as %x", b, again)
+			}
+		}
+		r = NewReader(b)
+		if v := r.ACLs(); !r.Bad() {
+			n := v.Len()
+			for it := v; ; n-- {
+				if _, ok := it.Next(); !ok {
+					break
+				}
+			}
+			if n != 0 {
+				t.Errorf("%x: %d ACL entries more than there are", b, n)
+			}
 		}
 	})
 }
