@@ -18,7 +18,7 @@ help: ## this list
 
 .PHONY: build
 build: ## build bin/holt, one static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/holt ./cmd/holt
+	CGO_ENABLED=0 go build -trimpath -pgo=cmd/holt/holt.pgo -ldflags '$(LDFLAGS)' -o bin/holt ./cmd/holt
 
 .PHONY: run
 run: build ## build, and serve ZooKeeper clients on 127.0.0.1:2181 from ./data (ARGS='--client-addr :2181')
@@ -64,6 +64,10 @@ difftest: build ## random operations against ZooKeeper and Holt, compared (SEED=
 measure: build ## figures of whole processes for BENCHMARKS.md: reads, restart, checkpoint
 	go build -o bin/measure ./cmd/measure
 	bin/measure reads && bin/measure restart && bin/measure checkpoint
+
+.PHONY: profile
+profile: build ## record cmd/holt/holt.pgo anew: the profile that make build optimises by (after changes of the hot path)
+	cp bin/holt /tmp/holt && go run ./cmd/measure profile -holt /tmp/holt; rm /tmp/holt # the profile names the binary by its path
 
 .PHONY: docs
 docs: ## print docs/configuration.md anew from the key table

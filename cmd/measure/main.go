@@ -4,6 +4,7 @@
 //
 //	go run ./cmd/measure reads        reads per server-CPU-second beside a bare gnet server with a fixed reply
 //	go run ./cmd/measure checkpoint   write latency with and without a checkpoint of a large tree
+//	go run ./cmd/measure profile      writes cmd/holt/holt.pgo, the profile that make build optimises by
 //	go run ./cmd/measure restart      CPU time and wall time from exec to the first read, by size of the tree
 package main
 
@@ -17,6 +18,7 @@ var commands = map[string]func(args []string) error{
 	"reads":      reads,
 	"checkpoint": checkpoint,
 	"restart":    restart,
+	"profile":    profile,
 	"bare":       bare, // the server that reads is measured against; started by it
 }
 

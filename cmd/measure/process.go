@@ -20,8 +20,8 @@ type process struct {
 
 // startHolt starts a server on dir with extra environment settings, and waits until it serves.
 func startHolt(binary, addr, dir string, env ...string) (*process, error) {
-	cmd := exec.Command(binary, "server", "--client-addr", addr, "--admin-addr", "off", "--data-dir", filepath.Join(dir, "data"))
-	cmd.Env = append(append(os.Environ(), "HOLT_MAX_CLIENT_CNXNS=0"), env...)
+	cmd := exec.Command(binary, "server", "--client-addr", addr, "--data-dir", filepath.Join(dir, "data"))
+	cmd.Env = append(append(os.Environ(), "HOLT_MAX_CLIENT_CNXNS=0", "HOLT_ADMIN_ADDR=off"), env...)
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
