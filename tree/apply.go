@@ -24,6 +24,9 @@ func (s *State) Apply(b Batch) (Applied, error) {
 	n := countFrames(commands)
 	s.out = Applied{Txns: make([]Txn, 0, n), Changes: make([]Change, 0, 2*n)}
 	for i := 0; len(commands) > 0; i++ {
+		if i%AheadPathsMax == 0 && before.Large() {
+			s.lookAhead(commands)
+		}
 		if commands, err = s.command(commands); err != nil {
 			s.release()
 			s.restore(before)
@@ -34,6 +37,32 @@ func (s *State) Apply(b Batch) (Applied, error) {
 	out := s.out
 	s.release()
 	return out, nil
+}
+
+// lookAhead prepares for the next commands.
+func (s *State) lookAhead(commands []byte) {
+	var paths [AheadPathsMax][]byte
+	for i := range paths {
+		h, body, rest, err := ParseCommand(commands)
+		if err != nil {
+			break // said when its turn comes
+		}
+		paths[i], commands = pathOf(h.Op, body), rest
+	}
+	lookAhead(s.w.root(), paths[:])
+}
+
+// pathOf is the path that a command is about, nil if it is about none or several.
+func pathOf(op Op, body []byte) []byte {
+	switch op {
+	case OpCreate, OpCreate2, OpCreateContainer:
+		c, _ := parseCreate(op, body)
+		return c.Path
+	case OpDelete, OpSetData, OpSetACL:
+		path, _, _, _ := parsePathVersion(body)
+		return path
+	}
+	return nil
 }
 
 // release lets go of the batch and its results.
