@@ -124,6 +124,39 @@ func TestReadsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// TestBurstsOnALargeTree: looking ahead changes no answer and does not allocate.
+func TestBurstsOnALargeTree(t *testing.T) {
+	k := &quiet{}
+	l, c := quietLoop(t, k)
+	const nodes = 20_100
+	for n := range nodes {
+		l.receive(c, frames(1, wire.OpCreate, createBody(fmt.Sprintf("/n%d", n), "data", 0)))
+	}
+	l.turn()
+	if !l.root.Large() {
+		t.Fatalf("%d znodes are not a large tree", nodes)
+	}
+	var burst []byte
+	requests := [][]byte{frames(1, wire.OpPing, nil), frames(1, wire.OpGetData, nil), frames(1, wire.OpWhoAmI, nil)}
+	for n := range 40 {
+		requests = append(requests, frames(1, wire.OpGetData, watchBody(fmt.Sprintf("/n%d", n*1000), false)),
+			frames(1, wire.OpGetChildren, watchBody(fmt.Sprintf("//n%d/", n), false)))
+	}
+	before := k.bytes
+	for _, r := range requests {
+		l.receive(c, r)
+		burst = append(burst, r...)
+	}
+	apart, before := k.bytes-before, k.bytes
+	l.receive(c, burst)
+	if together := k.bytes - before; together != apart || apart == 0 {
+		t.Errorf("%d bytes of answers to a burst, %d to its requests one by one", together, apart)
+	}
+	if n := testing.AllocsPerRun(100, func() { l.receive(c, burst) }); n != 0 {
+		t.Errorf("%v allocations for a burst", n)
+	}
+}
+
 // TestWritesAllocateLittle: netloop and tree together.
 func TestWritesAllocateLittle(t *testing.T) {
 	l, c := quietLoop(t, &quiet{})

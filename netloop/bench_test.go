@@ -23,7 +23,7 @@ func BenchmarkRead(b *testing.B) {
 		name string
 		op   wire.Op
 	}{{"getData", wire.OpGetData}, {"exists", wire.OpExists}} {
-		for _, dirs := range []int{1, 10} {
+		for _, dirs := range []int{1, 10, 100} {
 			for _, pipe := range []int{1, 32} {
 				b.Run(fmt.Sprintf("%s/dirs=%d/pipe=%d", op.name, dirs, pipe), func(b *testing.B) { benchmarkRead(b, op.op, dirs, pipe) })
 			}

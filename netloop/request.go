@@ -91,9 +91,12 @@ func (l *loop) setIn(c *conn, in []byte, at int) {
 // consume takes requests from b until one has to wait or is incomplete, and returns how many bytes they had. The writes
 // among them are proposed together.
 func (l *loop) consume(c *conn, b []byte) int {
-	n := 0
+	n, ahead := 0, 0
 	c.need = 0
-	for c.stall == 0 && c.live() {
+	for ; c.stall == 0 && c.live(); ahead-- {
+		if ahead == 0 && l.root.Large() {
+			ahead = l.lookAhead(b[n:])
+		}
 		if c.stage == stageFresh && l.fourLetters(c, b[n:]) {
 			return len(b)
 		}
@@ -116,6 +119,30 @@ func (l *loop) consume(c *conn, b []byte) int {
 		}
 	}
 	l.propose(c)
+	return n
+}
+
+// lookAhead prepares for the reads among the requests that b begins with, and returns how many requests it looked at.
+func (l *loop) lookAhead(b []byte) int {
+	var paths [tree.AheadPathsMax][]byte
+	n := 0
+	for ; n < len(paths); n++ {
+		payload, size, err := wire.Frame(b, l.cfg.FrameBytesMax)
+		if size == 0 || err != nil {
+			break
+		}
+		b = b[size:]
+		r := wire.NewReader(payload)
+		var h wire.RequestHeader
+		h.Parse(&r)
+		switch h.Op {
+		case wire.OpGetData, wire.OpExists, wire.OpGetChildren, wire.OpGetChildren2, wire.OpGetACL:
+			paths[n] = r.Buffer()
+		}
+	}
+	if n > 1 {
+		l.root.LookAhead(paths[:n])
+	}
 	return n
 }
 
