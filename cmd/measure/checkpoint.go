@@ -38,17 +38,24 @@ func checkpoint(args []string) error {
 	load := bench.Load{Addr: *addr, Conns: *conns, Pipeline: 1, Warmup: 2 * time.Second, Duration: *each, Request: setData(*nodes)}
 	fmt.Printf("setData of %d B, %d znodes, %d connections\n\n", valueBytes, *nodes, *conns)
 	fmt.Println("| turn | writes/s | p50 | p99 | p99.9 | max |\n|---|---|---|---|---|---|")
+	var ratios []float64
 	for range *rounds {
-		for _, with := range []bool{false, true} {
-			if err := checkpointRow(p, load, with); err != nil {
-				return err
-			}
+		without, err := checkpointRow(p, load, false)
+		if err != nil {
+			return err
 		}
+		with, err := checkpointRow(p, load, true)
+		if err != nil {
+			return err
+		}
+		ratios = append(ratios, with/without)
 	}
+	fmt.Printf("\np99.9 with a checkpoint / without, pair by pair: %.2f; median **%.2f**\n", ratios, median(ratios))
 	return nil
 }
 
-func checkpointRow(p *process, load bench.Load, with bool) error {
+// checkpointRow is one turn; it returns the 99.9th percentile of the latency in microseconds.
+func checkpointRow(p *process, load bench.Load, with bool) (float64, error) {
 	name := "without"
 	if with {
 		name = "with a checkpoint running"
@@ -59,13 +66,13 @@ func checkpointRow(p *process, load bench.Load, with bool) error {
 		}
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	us := func(q float64) time.Duration {
 		return time.Duration(r.Latency.ValueAtQuantile(q)) * time.Microsecond
 	}
 	fmt.Printf("| %s | %.0f | %v | %v | %v | %v |\n", name, r.PerSecond(), us(50), us(99), us(99.9), time.Duration(r.Latency.Max())*time.Microsecond)
-	return nil
+	return float64(r.Latency.ValueAtQuantile(99.9)), nil
 }
 
 // setData writes one of nodes znodes at random.

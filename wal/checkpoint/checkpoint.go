@@ -30,7 +30,7 @@ const (
 	// storeFormat is fixed, so that a newer Pebble does not change the files of an old image behind Holt's back.
 	storeFormat = pebble.FormatVirtualSSTables
 
-	busyPercentDefault = 20
+	busyPercentDefault = 10
 	tableBytesDefault  = 8 << 20
 	cacheBytes         = 4 << 20
 	memtableBytes      = 256 << 10
@@ -60,7 +60,7 @@ var (
 type Config struct {
 	FS          vfs.FS       // nil: the operating system's file system
 	Dir         string       // the image's own directory; made if it is not there
-	BusyPercent int          // 20: how much of a core a Write or a compaction may take; 100: no pauses
+	BusyPercent int          // 10: how much of a core a Write or a compaction may take; 100: no pauses
 	TableBytes  int64        // 8 MiB: about the size of a table
 	Fatal       func(error)  // nil: panic; told of an error after which the image on disk is not known
 	Logger      *slog.Logger // nil: silent; Pebble's own messages go to its debug level
