@@ -96,7 +96,9 @@ func TestQuotaExceededIsCounted(t *testing.T) {
 	s, addr := startServer(t, q, func(c *Config) { c.Loops = 2 })
 	c := openRaw(t, addr)
 	for i, node := range [][2]string{
-		{"/a", ""}, {"/zookeeper/quota/a", ""}, {"/zookeeper/quota/a/zookeeper_limits", "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=1"},
+		{"/a", ""},
+		{"/zookeeper/quota/a", ""},
+		{"/zookeeper/quota/a/zookeeper_limits", "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=1"},
 		{"/zookeeper/quota/a/zookeeper_stats", "count=0,bytes=0"},
 	} {
 		if p := c.call(i, wire.OpCreate, createBody(node[0], node[1], 0)); p.Err != 0 {

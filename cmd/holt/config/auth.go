@@ -111,9 +111,9 @@ func (a *Auth) available(scheme string) error {
 		}
 		return nil
 	case "sasl":
-		return errors.New(noSASL)
+		return fmt.Errorf("sasl: %s", noSASL)
 	case "x509":
-		return errors.New(noTLS)
+		return fmt.Errorf("x509: %s", noTLS)
 	}
 	return fmt.Errorf("there are no identities of a scheme %q; there are digest and ip", scheme)
 }

@@ -110,7 +110,7 @@ func TestC3_ErrorsNameKeyAndLine(t *testing.T) {
 		},
 		{head + "enforce.auth.enabled=true", "zoo.cfg:3: enforce.auth.enabled=true needs enforce.auth.schemes"},
 		{head + "enforce.auth.enabled=true\nenforce.auth.schemes=digest, kerberos", `zoo.cfg:4: enforce.auth.schemes: there are no identities of a scheme "kerberos"`},
-		{head + "enforce.auth.enabled=true\nenforce.auth.schemes=sasl", "zoo.cfg:4: enforce.auth.schemes: Holt cannot require SASL yet"},
+		{head + "enforce.auth.enabled=true\nenforce.auth.schemes=sasl", "zoo.cfg:4: enforce.auth.schemes: sasl: Holt cannot require SASL yet"},
 		{
 			head + "enforce.auth.enabled=true\nenforce.auth.schemes=digest\nDigestAuthenticationProvider.enabled=false",
 			"zoo.cfg:4: enforce.auth.schemes: the scheme digest is off",
