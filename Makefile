@@ -30,7 +30,7 @@ test: ## every test, with the race detector (PKG=./tree/... for less)
 
 .PHONY: lint
 lint: ## gofumpt, go vet, staticcheck, the import edges of docs/architecture.md and more: .golangci.yml
-	CGO_ENABLED=0 go run $(GOLANGCI) run $(PKG)
+	CGO_ENABLED=0 go run $(GOLANGCI) run --allow-parallel-runners $(PKG)
 
 .PHONY: fmt
 fmt: ## rewrite the sources as gofumpt wants them
