@@ -1,12 +1,3 @@
-// Command crash kills a real Holt process with SIGKILL while clients write, starts it again on the same data
-// directory and checks, round after round, that nothing acknowledged was lost and nothing half done remained.
-//
-//	go run ./cmd/crash -holt bin/holt -rounds 200 -seed 1
-//
-// Each round: start (now and then killed again while it recovers), let the load of load.go run for a random time,
-// kill, start, verify the model of model.go against the server, go on. The data directory lives through all rounds, so
-// that logs are rotated and cut and checkpoints are written in between; small sizes make that happen often. The client
-// is go-zookeeper/zk, which Holt's authors did not write.
 package main
 
 import (

@@ -1,11 +1,3 @@
-// Command measure produces the figures of BENCHMARKS.md that need whole processes: a server and, beside it in the same
-// run, what it is measured against. Every figure is printed with what it was divided by; nothing here passes or fails
-// by the clock.
-//
-//	go run ./cmd/measure reads        reads per server-CPU-second beside a bare gnet server with a fixed reply
-//	go run ./cmd/measure checkpoint   write latency with and without a checkpoint of a large tree
-//	go run ./cmd/measure profile      writes cmd/holt/holt.pgo, the profile that make build optimises by
-//	go run ./cmd/measure restart      CPU time and wall time from exec to the first read, by size of the tree
 package main
 
 import (

@@ -1,5 +1,3 @@
-// Package disk holds what the log and the checkpoint share about their directories: making them durably, locking them,
-// and telling an operator what is wrong with them.
 package disk
 
 import (
