@@ -37,10 +37,14 @@ type inlineQuorum struct {
 
 func (q *inlineQuorum) Tail() *quorum.Commit             { return q.chain.Tail() }
 func (q *inlineQuorum) OnPublished(func(*quorum.Commit)) {}
+func (q *inlineQuorum) Epoch() uint64                    { return 0 }
+func (q *inlineQuorum) OnLost(func())                    {}
+func (q *inlineQuorum) OnTouched(func([]tree.SessionID)) {}
+func (q *inlineQuorum) Touch([]tree.SessionID)           {}
 func (q *inlineQuorum) Status() quorum.Status            { return quorum.Status{Role: quorum.Leader} }
 func (q *inlineQuorum) Sync(tree.Origin, uint64) error   { return quorum.ErrUnavailable }
 
-func (q *inlineQuorum) Propose(commands []byte) error {
+func (q *inlineQuorum) Propose(_ uint64, commands []byte) error {
 	batch := tree.AppendBatchHeader(make([]byte, 0, tree.BatchHeaderBytes+len(commands)), tree.BatchHeader{TimeMs: 1})
 	a, err := q.state.Apply(tree.Batch{Term: 1, Data: append(batch, commands...), Local: testProcess})
 	if err != nil {
@@ -207,7 +211,7 @@ func BenchmarkFanout(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := l.quorum.Propose(setCommand(c)); err != nil {
+		if err := l.quorum.Propose(l.epoch, setCommand(c)); err != nil {
 			b.Fatal(err)
 		}
 		l.start()

@@ -191,7 +191,7 @@ func (k *clock) expire(id tree.SessionID) {
 	k.cfg.Metrics.SessionsExpired.Inc()
 	k.log.Info("session expired", "session", sessionText(id), "timeout_ms", s.TimeoutMs)
 	b := tree.AppendExpire(nil, &tree.CommandHeader{}, &tree.Expire{ID: id, Owner: s.Owner})
-	if err := k.quorum.Propose(b); err != nil {
+	if err := k.quorum.Propose(k.quorum.Epoch(), b); err != nil {
 		k.log.Debug("session is expired later", "session", sessionText(id), "err", err)
 		k.tracker.renew(id)
 	}

@@ -79,10 +79,14 @@ type Config struct {
 // Quorum is what a Server needs of a *quorum.Quorum.
 type Quorum interface {
 	Tail() *quorum.Commit
-	Propose(commands []byte) error
+	Epoch() uint64
+	Propose(epoch uint64, commands []byte) error
 	Sync(o tree.Origin, tag uint64) error
 	Status() quorum.Status
 	OnPublished(f func(*quorum.Commit))
+	OnLost(f func())
+	OnTouched(f func(ids []tree.SessionID))
+	Touch(ids []tree.SessionID)
 }
 
 // replyBytesMax is the largest reply that is made in one piece. Whatever may precede it, it does not take a client that

@@ -57,6 +57,11 @@ func (q *fakeQuorum) OnPublished(f func(*quorum.Commit)) {
 	q.published = f
 }
 
+func (q *fakeQuorum) Epoch() uint64                    { return 0 }
+func (q *fakeQuorum) OnLost(func())                    {}
+func (q *fakeQuorum) OnTouched(func([]tree.SessionID)) {}
+func (q *fakeQuorum) Touch([]tree.SessionID)           {}
+
 func (q *fakeQuorum) Status() quorum.Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -70,7 +75,7 @@ func (q *fakeQuorum) set(f func()) {
 	q.notify()
 }
 
-func (q *fakeQuorum) Propose(commands []byte) error {
+func (q *fakeQuorum) Propose(_ uint64, commands []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.refuse != nil {

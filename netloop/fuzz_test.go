@@ -16,7 +16,7 @@ type heldQuorum struct {
 	syncs   []quorum.Synced
 }
 
-func (q *heldQuorum) Propose(commands []byte) error {
+func (q *heldQuorum) Propose(_ uint64, commands []byte) error {
 	q.waiting = append(q.waiting, commands...)
 	return nil
 }
@@ -36,7 +36,7 @@ func (q *heldQuorum) release() error {
 	}
 	commands := q.waiting
 	q.waiting = nil
-	return q.inlineQuorum.Propose(commands)
+	return q.inlineQuorum.Propose(0, commands)
 }
 
 // FuzzReceive gives a loop any bytes of two connections, cut anywhere, with commits in between: it neither panics nor

@@ -33,6 +33,7 @@ type loop struct {
 	host  host
 	nowNs int64 // stamped at the start of a turn
 
+	epoch  uint64         // in which its commands are proposed, see quorum.Quorum.Epoch
 	cursor *quorum.Commit // the last commit that was walked
 	root   *tree.Root     // its root
 

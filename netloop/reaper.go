@@ -58,7 +58,7 @@ func (r *reaper) look() {
 		return
 	}
 	r.proposed, r.askedNs = root.Zxid(), now
-	if err := r.quorum.Propose(batch); err != nil && !errors.Is(err, quorum.ErrClosed) {
+	if err := r.quorum.Propose(r.quorum.Epoch(), batch); err != nil && !errors.Is(err, quorum.ErrClosed) {
 		r.log.Debug("containers and TTL nodes are removed later", "err", err)
 	}
 }

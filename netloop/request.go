@@ -234,7 +234,7 @@ func (l *loop) propose(c *conn) {
 	if l.batch == 0 {
 		return
 	}
-	err := l.quorum.Propose(l.commands)
+	err := l.quorum.Propose(l.epoch, l.commands)
 	l.addOutstanding(l.batch)
 	l.batch = 0
 	if errors.Is(err, quorum.ErrBusy) {
@@ -254,7 +254,7 @@ func (l *loop) propose(c *conn) {
 
 // retry offers the quorum again what it had no room for; then connections that waited for it go on.
 func (l *loop) retry() {
-	err := l.quorum.Propose(l.held)
+	err := l.quorum.Propose(l.epoch, l.held)
 	if errors.Is(err, quorum.ErrBusy) {
 		return
 	}

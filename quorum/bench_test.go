@@ -41,7 +41,7 @@ func benchmarkPropose(b *testing.B, depth int) {
 	first := tree.AppendOpenSession(nil, &h, &tree.OpenSession{ID: 7, TimeoutMs: 30000})
 	h.Op = tree.OpCreate
 	first = tree.AppendCreate(first, &h, &tree.Create{Path: []byte("/n"), ACL: acl})
-	if err := q.Propose(first); err != nil {
+	if err := q.Propose(0, first); err != nil {
 		b.Fatal(err)
 	}
 	for n := 0; n < 2; n += <-answered {
@@ -52,7 +52,7 @@ func benchmarkPropose(b *testing.B, depth int) {
 	flying := 0
 	for sent := 0; sent < b.N; {
 		for ; flying < depth && sent < b.N; flying, sent = flying+1, sent+1 {
-			if err := q.Propose(set); err != nil {
+			if err := q.Propose(0, set); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -20,8 +20,11 @@ type Commit struct {
 	Synced  []Synced      // syncs whose point in the order has been reached
 	Loops   uint64        // bit i: a local transaction or sync of event loop i is among them
 	Moved   bool          // a session was attached, closed or expired: every loop must look
-	AtNs    int64         // when it was published, on the clock of Config.NowNs
-	next    atomic.Pointer[Commit]
+	// Installed: Root came whole from another member, and what changed on the way to it is not known. Watches may have
+	// missed events, so every connection has to be closed.
+	Installed bool
+	AtNs      int64 // when it was published, on the clock of Config.NowNs
+	next      atomic.Pointer[Commit]
 }
 
 // Synced names a sync that is complete: every write acknowledged anywhere before the sync was asked for is in the

@@ -12,6 +12,8 @@ var (
 	ErrBusy = errors.New("quorum: proposal queue is full")
 	// ErrUnavailable says that no write can be accepted now: no leader is known, or the log has no space left.
 	ErrUnavailable = errors.New("quorum: writes are not available")
+	// ErrLost says that the epoch is over in which the caller spoke: what it proposed and has no answer to may be lost.
+	ErrLost = errors.New("quorum: the path to the leader has changed")
 	// ErrClosed says that the quorum has been closed.
 	ErrClosed = errors.New("quorum: closed")
 )
@@ -35,6 +37,7 @@ type queue struct {
 	last   int  // bytes of the chunk taken last, a guess at the next one's
 	busy   bool // some source was told ErrBusy
 	closed bool
+	epoch  uint64 // see Quorum.Epoch
 }
 
 // chunk is what will be one raft entry: room for the batch header, then framed commands.
@@ -45,11 +48,14 @@ type chunk struct {
 
 // put copies commands (whole frames) into the open chunk. It reports whether the queue was empty before, in which case
 // the quorum goroutine has to be woken. nowNs is asked for the time only when a chunk begins.
-func (q *queue) put(commands []byte, nowNs func() int64) (first bool, err error) {
+func (q *queue) put(epoch uint64, commands []byte, nowNs func() int64) (first bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false, ErrClosed
+	}
+	if epoch != q.epoch {
+		return false, ErrLost
 	}
 	if q.bytes > 0 && q.bytes+len(commands) > queueBytesMax {
 		q.busy = true
@@ -122,4 +128,10 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+}
+
+func (q *queue) currentEpoch() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.epoch
 }

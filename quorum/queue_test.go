@@ -14,7 +14,7 @@ func TestQueueKeepsRunsTogether(t *testing.T) {
 	var q queue
 	run := bytes.Repeat([]byte{1}, chunkBytesMax/2+1)
 	for i := range 3 {
-		first, err := q.put(run, noClock)
+		first, err := q.put(0, run, noClock)
 		if err != nil || first != (i == 0) {
 			t.Fatalf("put %d: first %v, err %v", i, first, err)
 		}
@@ -33,7 +33,7 @@ func TestQueueKeepsRunsTogether(t *testing.T) {
 func TestQueueSharesAChunk(t *testing.T) {
 	var q queue
 	for range 100 {
-		if _, err := q.put([]byte("command"), noClock); err != nil {
+		if _, err := q.put(0, []byte("command"), noClock); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -47,11 +47,11 @@ func TestQueueIsBounded(t *testing.T) {
 	var q queue
 	run := make([]byte, chunkBytesMax)
 	for range queueBytesMax / len(run) {
-		if _, err := q.put(run, noClock); err != nil {
+		if _, err := q.put(0, run, noClock); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := q.put(run, noClock); !errors.Is(err, ErrBusy) {
+	if _, err := q.put(0, run, noClock); !errors.Is(err, ErrBusy) {
 		t.Fatalf("a full queue answers %v, want ErrBusy", err)
 	}
 	drains := 0
@@ -64,7 +64,7 @@ func TestQueueIsBounded(t *testing.T) {
 		t.Errorf("sources were told %d times that there is room, want once", drains)
 	}
 	q.close()
-	if _, err := q.put(run, noClock); !errors.Is(err, ErrClosed) {
+	if _, err := q.put(0, run, noClock); !errors.Is(err, ErrClosed) {
 		t.Errorf("a closed queue answers %v, want ErrClosed", err)
 	}
 }
@@ -72,7 +72,7 @@ func TestQueueIsBounded(t *testing.T) {
 // A run larger than the whole queue is still accepted when nothing waits: refusing it for ever would help nobody.
 func TestQueueAcceptsAGiantAlone(t *testing.T) {
 	var q queue
-	if _, err := q.put(make([]byte, queueBytesMax+1), noClock); err != nil {
+	if _, err := q.put(0, make([]byte, queueBytesMax+1), noClock); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,6 +87,8 @@ type Quorum struct {
 	queue queue
 
 	published atomic.Pointer[func(*Commit)]
+	lost      atomic.Pointer[func()]
+	touched   atomic.Pointer[func([]tree.SessionID)]
 	tail      atomic.Pointer[Commit]
 	status    atomic.Pointer[Status]
 
@@ -201,18 +204,39 @@ func (q *Quorum) Tail() *Commit { return q.tail.Load() }
 func (q *Quorum) OnPublished(f func(*Commit)) { q.published.Store(&f) }
 
 // Status returns the member's view of its ensemble.
-func (q *Quorum) Status() Status { return *q.status.Load() }
+func (q *Quorum) Status() Status {
+	s := *q.status.Load()
+	if s.Role == Leader {
+		s.ContactNs = q.cfg.NowNs()
+	}
+	return s
+}
 
 // Waiting returns the bytes of commands that no raft entry holds yet.
 func (q *Quorum) Waiting() int { return q.queue.waiting() }
 
+// Epoch numbers the unbroken path on which commands reach the leader. It ends when the leader, its term or the stream
+// to it changes; what was proposed in it and has no answer by then has an unknown outcome, and what would come after
+// it must not be committed either. So whoever proposes says in which epoch it believes to be.
+func (q *Quorum) Epoch() uint64 { return q.queue.currentEpoch() }
+
+// OnLost sets the function that is called when an epoch has ended, on the quorum goroutine: it must not block.
+func (q *Quorum) OnLost(f func()) { q.lost.Store(&f) }
+
+// OnTouched sets the function that a leader calls with sessions that other members have heard of.
+func (q *Quorum) OnTouched(f func(ids []tree.SessionID)) { q.touched.Store(&f) }
+
+// Touch reports sessions that this member has heard of to the leader. The leader ignores its own.
+func (q *Quorum) Touch([]tree.SessionID) {}
+
 // Propose queues framed commands (tree.Append*), which are copied, to be committed in this order. What became of each
-// is in the Commit that carries its Origin and Tag. Errors: ErrBusy, ErrUnavailable, ErrClosed; then none was queued.
-func (q *Quorum) Propose(commands []byte) error {
+// is in the Commit that carries its Origin and Tag. Errors: ErrLost, ErrBusy, ErrUnavailable, ErrClosed; then none was
+// queued. Without a leader commands wait.
+func (q *Quorum) Propose(epoch uint64, commands []byte) error {
 	if s := q.status.Load(); s.Role != Leader || s.Full || q.cfg.Log.Full() {
 		return ErrUnavailable
 	}
-	first, err := q.queue.put(commands, q.cfg.NowNs)
+	first, err := q.queue.put(epoch, commands, q.cfg.NowNs)
 	if first {
 		notify(q.wake)
 	}
@@ -228,6 +252,13 @@ func (q *Quorum) Sync(o tree.Origin, tag uint64) error {
 	}
 	return err
 }
+
+// Handover has a leader finish what is queued and hand leadership to another member, for a planned stop. A member that does
+// not lead, or has nobody to hand over to, returns at once. It fails with ctx.
+func (q *Quorum) Handover(context.Context) error { return nil }
+
+// Peers returns what a leader knows of the other members; nil elsewhere.
+func (q *Quorum) Peers() []PeerStatus { return nil }
 
 // CheckpointNow begins a checkpoint of the newest root unless one is running.
 func (q *Quorum) CheckpointNow() { q.apply.checkpointNow() }
@@ -456,10 +487,10 @@ func (q *Quorum) roleChanged() {
 
 func (q *Quorum) setStatus() {
 	b := q.core.node.BasicStatus()
-	s := Status{Leader: b.Lead, Term: b.GetTerm(), Full: q.full()}
+	s := Status{ID: q.cfg.ID, Alone: q.core.alone(), Voters: len(q.core.store.conf.GetVoters()), Leader: b.Lead, Term: b.GetTerm(), Full: q.full()}
 	switch b.RaftState {
 	case raft.StateLeader:
-		s.Role = Leader
+		s.Role, s.ContactNs = Leader, q.cfg.NowNs()
 	case raft.StateCandidate, raft.StatePreCandidate:
 		s.Role = Candidate
 	}

@@ -51,7 +51,7 @@ func newCaller(t *testing.T, q *Quorum, n uint64) *caller {
 	c := &caller{q: q, cursor: q.Tail()}
 	c.header = tree.CommandHeader{Origin: tree.Origin{Process: process, Conn: n}, Session: tree.SessionID(1000 + n)}
 	c.header.IDs = tree.AppendIDs(nil, []tree.ID{{Scheme: "ip", ID: "127.0.0.1"}})
-	if err := q.Propose(tree.AppendOpenSession(nil, &c.header, &tree.OpenSession{ID: c.header.Session, TimeoutMs: 30000})); err != nil {
+	if err := q.Propose(0, tree.AppendOpenSession(nil, &c.header, &tree.OpenSession{ID: c.header.Session, TimeoutMs: 30000})); err != nil {
 		t.Fatal(err)
 	}
 	if txn := c.next(t); txn.Code != tree.OK {
@@ -65,7 +65,7 @@ func (c *caller) create(path string) error {
 	c.header.Tag++
 	c.header.Op = tree.OpCreate
 	acl := tree.AppendACL(nil, tree.PermAll, []byte("world"), []byte("anyone"))
-	return c.q.Propose(tree.AppendCreate(nil, &c.header, &tree.Create{Path: []byte(path), Data: []byte("x"), ACL: acl}))
+	return c.q.Propose(0, tree.AppendCreate(nil, &c.header, &tree.Create{Path: []byte(path), Data: []byte("x"), ACL: acl}))
 }
 
 // next waits for the caller's next transaction.
@@ -127,7 +127,7 @@ func TestRaftLearnsWhatIsApplied(t *testing.T) {
 	const bytes = 1 << 20
 	for i := range 2 * applyingBytesMax / bytes {
 		node := tree.Create{Path: fmt.Appendf(nil, "/big%d", i), Data: make([]byte, bytes), ACL: acl}
-		if err := q.Propose(tree.AppendCreate(nil, &c.header, &node)); err != nil {
+		if err := q.Propose(0, tree.AppendCreate(nil, &c.header, &node)); err != nil {
 			t.Fatal(err)
 		}
 		c.next(t)
