@@ -117,9 +117,14 @@ func (s *State) command(commands []byte) (rest []byte, err error) {
 
 // consumes says whether an op takes a zxid whatever comes of it, as every
 // request does that enters ZooKeeper's write pipeline. Commands of the ensemble
-// take theirs when they do something, attaching takes none.
+// take theirs when they do something, a reconfig when it is answered, attaching
+// takes none.
 func consumes(op Op) bool {
-	return op != OpAttachSession && op != OpExpire && op != OpReap && op != OpError
+	switch op {
+	case OpAttachSession, OpExpire, OpReap, OpError, OpReconfig, OpBootstrap, OpReconfigDone, OpRecover:
+		return false
+	}
+	return true
 }
 
 // take gives the next zxid to t.
@@ -146,7 +151,13 @@ func (s *State) dispatch(t *Txn, body []byte) (Code, error) {
 	case OpError:
 		return s.failed(t, body)
 	case OpReconfig:
-		return s.reconfig(body)
+		return s.reconfig(t, body)
+	case OpReconfigDone:
+		return s.reconfigDone(t, body)
+	case OpBootstrap:
+		return s.bootstrap(t, body)
+	case OpRecover:
+		return s.recoverEnsemble(t, body)
 	}
 	code := s.checkSession()
 	if t.Op == OpMulti {

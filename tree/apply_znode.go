@@ -278,17 +278,3 @@ func (s *State) check(path []byte, version int32) (Code, error) {
 	}
 	return OK, nil
 }
-
-// reconfig answers as a standalone server does.
-func (s *State) reconfig(body []byte) (Code, error) {
-	if _, err := parseReconfig(body); err != nil {
-		return OK, err
-	}
-	if s.rules&RuleReconfigEnabled == 0 {
-		return ReconfigDisabled, nil
-	}
-	if code := s.checkSession(); code != OK {
-		return code, nil
-	}
-	return Unimplemented, nil
-}

@@ -46,13 +46,14 @@ type Rules uint32
 
 // Rules.
 const (
-	RuleSkipACL         Rules = 1 << iota // zookeeper.skipACL=yes
-	RuleEnforceQuota                      // zookeeper.enforceQuota=true
-	RuleTTL                               // zookeeper.extendedTypesEnabled=true: TTL nodes allowed
-	RuleReconfigEnabled                   // reconfigEnabled=true
-	RuleNoDigest                          // DigestAuthenticationProvider.enabled=false: ACLs may not name digest
-	RuleX509                              // an x509 provider is configured: ACLs may name x509
-	RuleSASL                              // a SASL provider is configured: ACLs may name sasl
+	RuleSkipACL            Rules = 1 << iota // zookeeper.skipACL=yes
+	RuleEnforceQuota                         // zookeeper.enforceQuota=true
+	RuleTTL                                  // zookeeper.extendedTypesEnabled=true: TTL nodes allowed
+	RuleReconfigEnabled                      // reconfigEnabled=true
+	RuleNoDigest                             // DigestAuthenticationProvider.enabled=false: ACLs may not name digest
+	RuleX509                                 // an x509 provider is configured: ACLs may name x509
+	RuleSASL                                 // a SASL provider is configured: ACLs may name sasl
+	RuleStandaloneDisabled                   // standaloneEnabled=false: an ensemble may have one voter
 	rulesEnd
 )
 
@@ -274,10 +275,7 @@ func AppendCloseSession(dst []byte, h *CommandHeader, c *CloseSession) []byte {
 func AppendExpire(dst []byte, h *CommandHeader, e *Expire) []byte {
 	dst, start := beginCommand(dst, h, OpExpire)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(e.ID))
-	dst = binary.LittleEndian.AppendUint32(dst, e.Owner.Process)
-	dst = binary.LittleEndian.AppendUint16(dst, e.Owner.Loop)
-	dst = binary.LittleEndian.AppendUint64(dst, e.Owner.Conn)
-	return endCommand(dst, start)
+	return endCommand(appendOrigin(dst, e.Owner), start)
 }
 
 // AppendReap writes one framed removal of a container or TTL node.

@@ -83,4 +83,10 @@ func sessionSum(s *Session) uint64 {
 // and with different state different ones but for an accident of 2^-64. Compare
 // it at the same log index, not at the same zxid: attaching a session changes
 // the state and consumes none.
-func (r *Root) Digest() uint64 { return avalanche(fold(r.sum, uint64(r.zxid))) }
+func (r *Root) Digest() uint64 {
+	h := r.sum
+	if r.members != nil {
+		h = fold(h, r.members.sum)
+	}
+	return avalanche(fold(h, uint64(r.zxid)))
+}

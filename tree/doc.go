@@ -21,7 +21,13 @@
 // connection that lost its session to another SessionMoved. Both consume a zxid
 // as all failed writes do in ZooKeeper, whose PrepRequestProcessor takes it
 // before it looks at anything. No zxid: attaching a session; expiries and
-// removals that find nothing to do.
+// removals that find nothing to do; a reconfig until it is answered.
+//
+// The ensemble is replicated state too (ensemble.go, membership.go): its id, its members, and the reconfig under way. A
+// reconfig that passes ZooKeeper's checks becomes pending and consumes no zxid; whoever leads takes the quorum to the
+// new members and ends it with a command of its own, which is the transaction that shows in /zookeeper/config and
+// answers the client. ZooKeeper has one order of checks in which the new quorum comes before the ACL; here the ACL comes
+// first, as the quorum is known only later.
 //
 // Where ZooKeeper's behaviour is an accident, this is what happens here:
 //
@@ -54,8 +60,9 @@
 //	T2  Apply is a function of the state and the batch. Where a batch ends changes nothing but which roots exist. No
 //	    map order, pointer, clock or process seed reaches a result; PathHash and Local, which do differ, reach only
 //	    the process that asked.
-//	T3  Digest is the sum over all znodes and sessions, and the counts of Root are what a walk would count: add, drop
-//	    and replace, putSession and dropSession are the only ways to change anything, and each keeps them.
+//	T3  Digest is the sum over all znodes and sessions, with the ensemble on top, and the counts of Root are what a walk
+//	    would count: add, drop and replace, putSession and dropSession, and setMembers are the only ways to change
+//	    anything, and each keeps them.
 //	T4  A batch that does not parse changes nothing. Apply never panics on bytes.
 //	T5  An ephemeral's session is open: closing removes both in one transaction.
 //	T6  A zxid is larger than all before it and belongs to one transaction. It is max(last + 1, term << 32).

@@ -11,7 +11,7 @@ import (
 // own, in the value of "m".
 //
 //	key                              value
-//	"m"                              version u8 │ zxid u64 │ digest u64
+//	"m"                              version u8 │ zxid u64 │ digest u64 │ from version 2 on: cluster id u64 │ ensemble │ pending
 //	"n" path, '/' as 0x00            a znode; "n" alone is "/", "n" 00 "a" 00 "b" is /a/b
 //	"s" id, 8 bytes big-endian       a session
 //
@@ -24,9 +24,12 @@ import (
 //	         └───────┴───────┴───────┴ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ┴ ─ ─ ─ ┴──────┘
 //	session  timeout ms u32 │ password 16 │ owner: process u32, loop u16, conn u64
 //
-// The numbers of children and descendants are not stored, nor is any index: the Loader counts.
+// The numbers of children and descendants are not stored, nor is any index: the Loader counts. Version 1 of "m" is what a
+// server writes that has no cluster id, and what Holt wrote before there were ensembles; an ensemble is uvarint(length+1)
+// and its text, 0 for none; a pending reconfig follows or does not (newMembership).
 const (
-	storedVersion = 1
+	storedVersion      = 2
+	storedVersionAlone = 1
 
 	keyMeta    = 'm'
 	keyZnode   = 'n'
@@ -165,28 +168,39 @@ func storedPartBytes(parts byte) (n int) {
 }
 
 func appendMetaValue(dst []byte, r *Root) []byte {
-	dst = append(dst, storedVersion)
+	version := byte(storedVersion)
+	if r.members == nil {
+		version = storedVersionAlone
+	}
+	dst = append(dst, version)
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(r.zxid))
-	return binary.LittleEndian.AppendUint64(dst, r.Digest())
+	dst = binary.LittleEndian.AppendUint64(dst, r.Digest())
+	if r.members != nil {
+		dst = append(dst, r.members.stored...)
+	}
+	return dst
 }
 
-func parseMetaValue(b []byte) (zxid Zxid, digest uint64, err error) {
+// parseMetaValue reads into r what is stored beside znodes and sessions.
+func parseMetaValue(b []byte, r *Root) (digest uint64, err error) {
 	if len(b) > 0 && b[0] > storedVersion {
-		return 0, 0, fmt.Errorf("image version %d, this build reads up to %d; start the newer version again: %w", b[0], storedVersion, ErrNewerFormat)
+		return 0, fmt.Errorf("image version %d, this build reads up to %d; start the newer version again: %w", b[0], storedVersion, ErrNewerFormat)
 	}
-	if len(b) != storedMetaBytes || b[0] != storedVersion {
-		return 0, 0, corruptf("%d bytes for zxid and digest", len(b))
+	if len(b) < storedMetaBytes || b[0] < storedVersionAlone || b[0] == storedVersionAlone && len(b) > storedMetaBytes {
+		return 0, corruptf("%d bytes for zxid and digest", len(b))
 	}
-	return Zxid(binary.LittleEndian.Uint64(b[1:])), binary.LittleEndian.Uint64(b[9:]), nil
+	r.zxid, digest = Zxid(binary.LittleEndian.Uint64(b[1:])), binary.LittleEndian.Uint64(b[9:])
+	if b[0] >= storedVersion {
+		r.members, err = parseMembership(b[storedMetaBytes:])
+	}
+	return digest, err
 }
 
 func appendSessionValue(dst []byte, s *Session) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint32(dst, uint32(s.TimeoutMs))
 	dst = append(dst, s.Password[:]...)
-	dst = le.AppendUint32(dst, s.Owner.Process)
-	dst = le.AppendUint16(dst, s.Owner.Loop)
-	return le.AppendUint64(dst, s.Owner.Conn)
+	return appendOrigin(dst, s.Owner)
 }
 
 func parseSessionValue(id, b []byte) (s Session, err error) {
@@ -197,7 +211,7 @@ func parseSessionValue(id, b []byte) (s Session, err error) {
 	s.ID = SessionID(binary.BigEndian.Uint64(id))
 	s.TimeoutMs = int32(le.Uint32(b))
 	copy(s.Password[:], b[4:])
-	s.Owner = Origin{Process: le.Uint32(b[20:]), Loop: le.Uint16(b[24:]), Conn: le.Uint64(b[26:])}
+	s.Owner = parseOrigin(b[20:])
 	return s, nil
 }
 

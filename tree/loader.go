@@ -27,7 +27,7 @@ func (l *Loader) Add(key, value []byte) error {
 	case key[0] == keyMeta && len(key) == 1 && !l.started:
 		l.started = true
 		var err error
-		l.root.zxid, l.digest, err = parseMetaValue(value)
+		l.digest, err = parseMetaValue(value, &l.root)
 		return err
 	case key[0] == keyZnode && l.root.sessions.root == nil:
 		return l.addZnode(key, value)

@@ -92,9 +92,7 @@ func parseExpire(b []byte) (e Expire, err error) {
 		return e, fmt.Errorf("expiry of %d bytes: %w", len(b), ErrMalformed)
 	}
 	e.ID = SessionID(binary.LittleEndian.Uint64(b))
-	e.Owner.Process = binary.LittleEndian.Uint32(b[8:])
-	e.Owner.Loop = binary.LittleEndian.Uint16(b[12:])
-	e.Owner.Conn = binary.LittleEndian.Uint64(b[14:])
+	e.Owner = parseOrigin(b[8:])
 	return e, nil
 }
 

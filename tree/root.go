@@ -12,11 +12,13 @@ import (
 //	Root ─▶ top        znodes, each with the radix tree of its children
 //	     ─▶ sessions   8 bytes of id, big-endian ─▶ session ─▶ paths of its ephemerals
 //	     ─▶ reapable   paths of all container and TTL nodes
+//	     ─▶ members    cluster id, ensemble, pending reconfig
 type Root struct {
 	zxid     Zxid
 	top      *znode
 	sessions table[session]
 	reapable table[present]
+	members  *membership // nil: no cluster id, no ensemble
 
 	pathBytes  int64  // of all znodes, "/" included
 	ephemerals int64  // znodes owned by sessions

@@ -34,8 +34,8 @@ func (c *call) encode(dst []byte) []byte {
 		return AppendSetACL(dst, &h, &SetACL{path, appendACLs(nil, c.acl), c.version})
 	case OpDeleteContainer:
 		return AppendDeleteContainer(dst, &h, path)
-	case OpReconfig:
-		return AppendReconfig(dst, &h, &Reconfig{Joining: path, ConfigID: -1})
+	case OpReconfig, OpReconfigDone, OpBootstrap, OpRecover:
+		return c.encodeMembers(dst, &h)
 	case OpError:
 		if c.flags != 0 {
 			h.Op = OpMulti
@@ -266,10 +266,10 @@ func (r *caller) call() call {
 		c = call{op: OpCloseSession, id: r.sessionID(), ifOwner: r.IntN(2) == 0}
 	case k < 90:
 		c = call{op: OpExpire, id: r.sessionID(), owner: pick(r, Origin{}, twinOrigins[r.IntN(4)])}
-	case k < 97:
+	case k < 95:
 		c = call{op: OpReap, path: r.path(), neverUsed: int64(pick(r, 0, 0, 500))}
 	case k < 98:
-		c = call{op: OpReconfig}
+		c = r.membersCall()
 	default:
 		c = call{op: OpError, code: MarshallingError, flags: int32(r.IntN(2))}
 	}
@@ -310,7 +310,8 @@ func runTwin(t *testing.T, seed uint64, ops int) {
 		}
 		now += int64(r.IntN(300))
 		rules := pick(r, testRules, testRules, testRules|RuleEnforceQuota, testRules|RuleEnforceQuota,
-			RuleNoDigest, testRules|RuleSkipACL, testRules|RuleReconfigEnabled)
+			RuleNoDigest, testRules|RuleSkipACL, testRules|RuleReconfigEnabled, testRules|RuleReconfigEnabled|RuleSkipACL,
+			testRules|RuleReconfigEnabled|RuleSkipACL|RuleStandaloneDisabled)
 		data := AppendBatchHeader(nil, BatchHeader{TimeMs: now, Rules: rules})
 		tw.now, tw.rules, tw.changes = now, rules, nil
 		var calls []call
@@ -351,11 +352,17 @@ func compareResults(t *testing.T, calls []call, want []twinResult, out Applied) 
 		t.Fatalf("%d transactions, want %d", len(out.Txns), len(want))
 	}
 	for i, w := range want {
-		got := out.Txns[i]
-		if got.Code != w.code || got.Zxid != w.zxid || got.Tag != 99 || got.Origin != calls[i].origin {
+		got, origin := out.Txns[i], calls[i].origin
+		if w.answers != nil {
+			origin = w.answers.origin
+		}
+		if got.Code != w.code || got.Zxid != w.zxid || got.Tag != 99 || got.Origin != origin {
 			t.Errorf("%+v: got %v at %#x, want %v at %#x", calls[i], got.Code, got.Zxid, w.code, w.zxid)
 		}
-		if got.Local != (calls[i].origin.Process == testProcess) {
+		if w.begun != (got.Op == OpReconfigBegun) || got.Local && string(got.Data) != w.data {
+			t.Errorf("%+v: got %+v, want %+v", calls[i], got, w)
+		}
+		if got.Local != (origin.Process == testProcess && !w.begun) {
 			t.Errorf("%+v: local %v", calls[i], got.Local)
 		}
 		if got.Local && (got.Path != w.path || got.Stat != w.stat || !slices.Equal(got.Multi, w.multi)) {
@@ -427,6 +434,7 @@ func compareTree(t *testing.T, tw *twin, r *Root) {
 		t.Errorf("reapable %q, want %q", gotReap, reap)
 	}
 	compareSessions(t, tw, r)
+	tw.ensemble.compare(t, r)
 	if got, want := r.Digest(), digestFromScratch(r); got != want {
 		t.Errorf("digest %#x, from scratch %#x", got, want)
 	}

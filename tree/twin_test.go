@@ -17,6 +17,7 @@ type twin struct {
 	nodes    map[string]*twinZnode
 	sessions map[SessionID]Session
 	zxid     Zxid
+	ensemble twinEnsemble
 
 	now     int64
 	rules   Rules
@@ -62,6 +63,7 @@ type call struct {
 	owner     Origin // of an expiry
 	neverUsed int64
 	code      Code // of OpError, which consumes a zxid if flags is not 0
+	members   twinReconfig
 }
 
 type twinResult struct {
@@ -70,6 +72,10 @@ type twinResult struct {
 	path  string
 	stat  Stat
 	multi []MultiResult
+
+	answers *call // of the end of a reconfig: what it answers
+	begun   bool  // a reconfig that is answered later
+	data    string
 }
 
 var openTwin = []ACL{{31, ID{"world", "anyone"}}}
@@ -138,6 +144,7 @@ func (t *twin) clone() *twin {
 		c.nodes[p] = &m
 	}
 	c.sessions = maps.Clone(t.sessions)
+	c.ensemble.members = maps.Clone(t.ensemble.members)
 	c.changes = slices.Clone(t.changes)
 	return &c
 }
@@ -167,6 +174,8 @@ func (t *twin) apply(term uint64, c *call) twinResult {
 		if c.flags != 0 {
 			t.zxid = next
 		}
+	case OpReconfig, OpReconfigDone, OpBootstrap, OpRecover:
+		t.membership(next, c, &r)
 	default:
 		t.zxid = next
 		t.write(c, &r)
@@ -196,13 +205,6 @@ func (t *twin) write(c *call, r *twinResult) {
 			r.code = SessionMoved
 		default:
 			t.end(c.id)
-		}
-	case OpReconfig:
-		r.code = Unimplemented
-		if t.rules&RuleReconfigEnabled == 0 {
-			r.code = ReconfigDisabled
-		} else if code := t.session(c); code != OK {
-			r.code = code
 		}
 	case OpMulti:
 		t.multi(c, r)

@@ -114,6 +114,10 @@ const (
 	OpAttachSession   Op = -1001
 	OpExpire          Op = -1002 // the leader closes a session that fell silent
 	OpReap            Op = -1003 // the leader removes a container or TTL node
+	OpBootstrap       Op = -1004 // the first leader gives the state its identity
+	OpReconfigDone    Op = -1005 // the leader ends the pending reconfig
+	OpReconfigBegun   Op = -1006 // in a Txn only: a reconfig was accepted; the answer comes with OpReconfigDone
+	OpRecover         Op = -1007 // an operator makes the state that of a new ensemble
 )
 
 // Create flags, as in the flags field of ZooKeeper's CreateRequest.
