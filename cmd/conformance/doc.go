@@ -7,7 +7,7 @@
 // kazoo under pytest, a test class of ZooKeeper or Curator under JUnit's console. Units come as published, from a pinned source
 // distribution or test jar; no test is edited.
 //
-// A server is a launcher, servers/zookeeper or servers/holt, an executable that takes a zoo.cfg and stays in the foreground.
+// A server is a launcher of cmd/internal/ensemble, an executable that takes a zoo.cfg and stays in the foreground.
 // Whatever a test asks of its server (ticks, limits, system properties of the server's JVM) becomes a line of that file, the
 // same for both. Three adapters start launchers where the suites would have started ZooKeeper:
 // kazoo/launched_servers.py replaces kazoo's server class, java/.../ExternalCnxnFactory is a ServerCnxnFactory that ZooKeeper's

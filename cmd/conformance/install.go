@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"holt/cmd/internal/ensemble"
 )
 
 // house knows the directories: the harness's sources, the cache with what was installed, the logs.
@@ -71,31 +73,11 @@ func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) er
 
 // installPackages asks apt for the tools that are missing, on a machine that has apt.
 func (h *house) installPackages(ctx context.Context, logger *slog.Logger, java bool) error {
-	var missing []string
-	need := func(pkg string, probe ...string) {
-		if exec.CommandContext(ctx, probe[0], probe[1:]...).Run() != nil {
-			missing = append(missing, pkg)
-		}
-	}
+	wanted := [][2]string{{"python3", "python3 --version"}, {"python3-venv", "python3 -c 'import venv, ensurepip'"}}
 	if java {
-		need("default-jdk-headless", "javac", "-version")
-		need("maven", "mvn", "-v")
+		wanted = append(wanted, [2]string{"default-jdk-headless", "javac -version"}, [2]string{"maven", "mvn -v"})
 	}
-	need("python3", "python3", "--version")
-	need("python3-venv", "python3", "-c", "import venv, ensurepip")
-	if len(missing) == 0 {
-		return nil
-	}
-	logger.Info("installing Debian packages", "packages", missing)
-	sudo := []string{}
-	if os.Geteuid() != 0 {
-		sudo = append(sudo, "sudo")
-	}
-	apt := append(sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
-	if err := h.command(ctx, append(slices.Clone(apt), "update")...); err != nil {
-		return err
-	}
-	return h.command(ctx, append(slices.Concat(apt, []string{"install", "--no-install-recommends"}), missing...)...)
+	return ensemble.InstallPackages(ctx, logger, wanted...)
 }
 
 func (h *house) installJars(ctx context.Context, logger *slog.Logger) error {

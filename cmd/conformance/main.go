@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"holt/cmd/internal/ensemble"
 )
 
 // Config is what the command line decides.
@@ -59,7 +61,7 @@ func run(ctx context.Context, args []string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	root, err := repositoryRoot()
+	root, err := ensemble.Root()
 	if err != nil {
 		return err
 	}
@@ -129,22 +131,4 @@ func (c Config) validate() error {
 		return fmt.Errorf("--port-base: %d and %d jobs need ports up to %d", c.PortBase, c.Jobs, last)
 	}
 	return nil
-}
-
-// repositoryRoot is the directory of go.mod at or above the working directory.
-func repositoryRoot() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("no go.mod at or above the working directory; run it inside the repository")
-		}
-		dir = parent
-	}
 }

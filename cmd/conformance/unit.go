@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"holt/cmd/internal/ensemble"
 )
 
 // unit is one process of a suite's test runner against one server.
@@ -223,21 +225,18 @@ func (h *house) kazooCommand(ctx context.Context, u unit, dir string, port int) 
 	cmd := exec.CommandContext(ctx, "nice", filepath.Join(h.venv, "bin", "python"), "-m", "pytest",
 		"-p", "launched_servers", "-p", "no:cacheprovider", "--timeout", "120", "-v", "-ra",
 		"--junitxml", filepath.Join(dir, "TEST-kazoo.xml"), "--pyargs", "kazoo.tests."+u.name)
-	cmd.Env = append(os.Environ(),
+	cmd.Env = append(h.serverEnvironment(),
 		"CONFORMANCE_LAUNCHER="+h.launcher(u.server),
 		"CONFORMANCE_LOGS="+dir,
 		"CONFORMANCE_NOT_RUN="+filepath.Join(h.source, "not-run.txt"),
 		"PYTHONPATH="+filepath.Join(h.source, "kazoo"),
 		"PYTHONDONTWRITEBYTECODE=1",
 		"TMPDIR="+filepath.Join(dir, "tmp"),
-		"ZOOKEEPER_VERSION="+zookeeperVersion,
+		"ZOOKEEPER_VERSION="+ensemble.ZooKeeperVersion, // chooses the tests that kazoo runs
 		"ZOOKEEPER_CLUSTER_SIZE=1",
 		fmt.Sprintf("ZOOKEEPER_PORT_OFFSET=%d", port))
 	return cmd
 }
-
-// zookeeperVersion is what kazoo believes to talk to; it chooses the tests that it runs.
-const zookeeperVersion = "3.9.5"
 
 func (h *house) javaCommand(ctx context.Context, u unit, dir string, port int) *exec.Cmd {
 	tmp := filepath.Join(dir, "tmp")
@@ -245,7 +244,7 @@ func (h *house) javaCommand(ctx context.Context, u unit, dir string, port int) *
 		"java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dfile.encoding=UTF-8", "-Djava.awt.headless=true",
 		"-Djava.io.tmpdir=" + tmp, "-Dbuild.test.dir=" + filepath.Join(tmp, "build"),
-		"-Dlogback.configurationFile=" + filepath.Join(h.source, "java", "logback.xml"),
+		"-Dlogback.configurationFile=" + filepath.Join(filepath.Dir(h.launcher(u.server)), "logback.xml"),
 		"-Dconformance.launcher=" + h.launcher(u.server),
 		"-Dconformance.logs=" + dir,
 		"-Dconformance.notrun=" + filepath.Join(h.source, "not-run.txt"),
@@ -260,10 +259,22 @@ func (h *house) javaCommand(ctx context.Context, u unit, dir string, port int) *
 		"--disable-banner", "--disable-ansi-colors", "--details=tree", "--reports-dir="+dir,
 		"--config=junit.jupiter.extensions.autodetection.enabled=true",
 		"--config=junit.jupiter.execution.timeout.testable.method.default=300s")
-	return exec.CommandContext(ctx, "nice", args...)
+	cmd := exec.CommandContext(ctx, "nice", args...)
+	cmd.Env = h.serverEnvironment()
+	return cmd
 }
 
-func (h *house) launcher(server string) string { return filepath.Join(h.source, "servers", server) }
+func (h *house) launcher(server string) string {
+	return ensemble.Launcher(h.root, ensemble.Kind(server))
+}
+
+// serverJVM keeps ZooKeeper's servers small: several run side by side, and none for long.
+const serverJVM = "-Xmx256m -Xss512k -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
+
+// serverEnvironment is what the launchers read.
+func (h *house) serverEnvironment() []string {
+	return append(os.Environ(), "ZOOKEEPER_LIB="+h.lib, "ZOOKEEPER_JVM="+serverJVM)
+}
 
 // readWords reads a list: words by line, from # on a remark.
 func readWords(path string) ([][]string, error) {

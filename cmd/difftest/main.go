@@ -5,9 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
+
+	"holt/cmd/internal/ensemble"
 )
 
 type options struct {
@@ -21,6 +22,7 @@ type options struct {
 	binary    string
 	lib       string
 	port      int
+	members   int
 	flipAt    int
 	shrinkFor time.Duration
 	keep      bool
@@ -37,8 +39,9 @@ func main() {
 	flag.StringVar(&o.holt, "holt", "", "host:port of a running, empty Holt; empty: start one")
 	flag.StringVar(&o.against, "against", "holt", "what to start beside ZooKeeper: holt, or zookeeper to test this program")
 	flag.StringVar(&o.binary, "binary", "bin/holt", "Holt's binary")
-	flag.StringVar(&o.lib, "lib", ".cache/zookeeper-"+zookeeperVersion, "directory of ZooKeeper's jars; fetched with Maven if missing")
-	flag.IntVar(&o.port, "port", 0, "first of two ports for servers started here; 0: any that are free")
+	flag.StringVar(&o.lib, "lib", "", "directory of ZooKeeper's jars; empty: fetched with Maven if missing")
+	flag.IntVar(&o.port, "port", 0, "first of the ports for servers started here; 0: any that are free")
+	flag.IntVar(&o.members, "members", 1, "servers on each side: more than one are an ensemble")
 	flag.IntVar(&o.flipAt, "flip", 0, "flip a bit in this frame of the second server: the run must then fail")
 	flag.DurationVar(&o.shrinkFor, "shrink", 2*time.Minute, "how long to make a failing run smaller")
 	flag.IntVar(&o.survey, "survey", 0, "go on after this many differences and list one of each sort; the first is the one to trust")
@@ -61,69 +64,55 @@ func main() {
 	}
 }
 
-// pair is the two servers of a run and the processes behind them, if this program started them.
+// pair is the two servers of a run, and what is behind them if this program started it.
 type pair struct {
-	launchers [2]*launcher
-	processes [2]*process
-	servers   [2]*server
+	sides   [2]*side
+	servers [2]*server
 }
 
 func newPair(o options, mode string) (*pair, error) {
 	p := &pair{servers: [2]*server{{name: "zookeeper", addr: o.zookeeper}, {name: "holt", addr: o.holt, flipAt: o.flipAt}}}
-	var err error
-	ports := [2]int{o.port, o.port + 1}
+	ports := o.members * ensemble.PortsPerMember
 	if o.port == 0 {
-		if ports, err = freePorts(); err != nil {
+		var err error
+		if o.port, err = freePorts(2 * ports); err != nil {
 			return nil, err
 		}
 	}
-	if o.zookeeper == "" {
-		p.servers[reference].addr = fmt.Sprintf("127.0.0.1:%d", ports[reference])
-		if p.launchers[reference], err = zookeeperLauncher(o.lib, mode, ports[reference]); err != nil {
-			return nil, err
-		}
+	kinds := [2]ensemble.Kind{ensemble.ZooKeeper, ensemble.Kind(o.against)}
+	if kinds[subject] == ensemble.ZooKeeper {
+		p.servers[subject].name = "zookeeper2"
 	}
-	if o.holt == "" {
-		p.servers[subject].addr = fmt.Sprintf("127.0.0.1:%d", ports[subject])
-		if o.against == "zookeeper" {
-			p.servers[subject].name = "zookeeper2"
-			p.launchers[subject], err = zookeeperLauncher(o.lib, mode, ports[subject])
-		} else {
-			var binary string
-			binary, err = filepath.Abs(o.binary)
-			p.launchers[subject] = holtLauncher(binary, mode, ports[subject])
+	for i, srv := range p.servers {
+		if srv.addr != "" {
+			continue
 		}
+		p.sides[i] = &side{keep: o.keep, cfg: ensemble.Config{
+			Kind: kinds[i], Members: o.members, PortBase: o.port + i*ports, Settings: settings(mode), Binary: o.binary, Lib: o.lib, JVM: jvm,
+		}}
 	}
-	for _, l := range p.launchers {
-		if l != nil {
-			l.keep = o.keep
-		}
-	}
-	return p, err
+	return p, nil
 }
 
 // restart gives the run servers with empty trees.
 func (p *pair) restart() error {
 	p.stop()
-	for i, l := range p.launchers {
-		if l == nil {
+	for i, s := range p.sides {
+		if s == nil {
 			continue
 		}
-		var err error
-		if p.processes[i], err = l.start(); err != nil {
+		if err := s.start(); err != nil {
 			return err
 		}
+		p.servers[i].addr = s.running.Members[0].Addr()
 	}
 	return nil
 }
 
 // again kills both servers and starts them on what they left.
 func (p *pair) again() error {
-	for _, proc := range p.processes {
-		proc.kill()
-	}
-	for _, proc := range p.processes {
-		if err := proc.run(); err != nil {
+	for _, s := range p.sides {
+		if err := s.again(); err != nil {
 			return err
 		}
 	}
@@ -131,9 +120,8 @@ func (p *pair) again() error {
 }
 
 func (p *pair) stop() {
-	for i, proc := range p.processes {
-		proc.stop()
-		p.processes[i] = nil
+	for _, s := range p.sides {
+		s.stop()
 	}
 }
 
@@ -144,7 +132,7 @@ func compareServers(o options, mode string) error {
 		return err
 	}
 	defer p.stop()
-	if mode == "restart" && (p.launchers[reference] == nil || p.launchers[subject] == nil) {
+	if mode == "restart" && (p.sides[reference] == nil || p.sides[subject] == nil) {
 		return errors.New("mode restart needs servers that difftest starts itself")
 	}
 	if err := p.restart(); err != nil {
@@ -213,7 +201,7 @@ func report(o options, mode string, p *pair, r *run, steps []step, m *mismatch) 
 		fmt.Fprintf(&b, "    %s\n", line)
 	}
 	r.end()
-	if p.launchers[reference] == nil || p.launchers[subject] == nil || o.shrinkFor <= 0 || o.flipAt > 0 {
+	if p.sides[reference] == nil || p.sides[subject] == nil || o.shrinkFor <= 0 || o.flipAt > 0 {
 		return errors.New(b.String())
 	}
 	fmt.Fprint(os.Stderr, b.String())

@@ -1,21 +1,18 @@
 package main
 
 import (
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
-	"time"
-)
 
-// zookeeperVersion is the release compared with; zookeeper.pom.xml pins the same.
-const zookeeperVersion = "3.9.5"
+	"holt/cmd/internal/ensemble"
+)
 
 // superPassword authenticates the session that looks at everything.
 const superPassword = "super:holt-difftest"
@@ -47,166 +44,85 @@ func modeNames() []string {
 }
 
 // settings is the zoo.cfg of a mode, the same for both servers.
-func settings(mode, dataDir string, port int) map[string]string {
+func settings(mode string) map[string]string {
 	cfg := map[string]string{
-		"tickTime":                        "2000",
-		"dataDir":                         dataDir,
-		"clientPort":                      fmt.Sprint(port),
-		"clientPortAddress":               "127.0.0.1",
-		"maxClientCnxns":                  "0",
-		"minSessionTimeout":               "600000",
-		"maxSessionTimeout":               "3600000",
-		"admin.enableServer":              "false",
-		"forceSync":                       "no",
-		"preAllocSize":                    "1024",
-		"snapCount":                       "10000000",
-		"reconfigEnabled":                 "true",
-		"extendedTypesEnabled":            "true",
-		"4lw.commands.whitelist":          "*",
-		"globalOutstandingLimit":          "100000",
-		"znode.container.checkIntervalMs": "3600000",
+		"tickTime":                                 "2000",
+		"minSessionTimeout":                        "600000",
+		"maxSessionTimeout":                        "3600000",
+		"forceSync":                                "no",
+		"preAllocSize":                             "1024",
+		"snapCount":                                "10000000",
+		"reconfigEnabled":                          "true",
+		"extendedTypesEnabled":                     "true",
+		"globalOutstandingLimit":                   "100000",
+		"znode.container.checkIntervalMs":          "3600000",
 		"DigestAuthenticationProvider.superDigest": digestOf(superPassword),
 	}
-	for k, v := range modes[mode] {
-		cfg[k] = v
-	}
+	maps.Copy(cfg, modes[mode])
 	return cfg
 }
 
-// freePorts finds two ports of this machine that nobody uses.
-func freePorts() (ports [2]int, err error) {
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+// jvm keeps ZooKeeper quick to start; its digest of the tree costs time and shows nowhere.
+var jvm = []string{"-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.digest.enabled=false"}
+
+// freePorts finds n ports in a row of this machine that nobody uses.
+func freePorts(n int) (first int, err error) {
+	const tries = 20
+	for range tries {
+		if first, err = freeRow(n); err == nil {
+			return first, nil
+		}
+	}
+	return 0, fmt.Errorf("looking for %d free ports: %w", n, err)
+}
+
+func freeRow(n int) (first int, err error) {
+	port := 0 // any
+	for range n {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
-			return ports, fmt.Errorf("looking for a free port: %w", err)
+			return 0, err
 		}
 		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if first == 0 {
+			first = l.Addr().(*net.TCPAddr).Port
+			port = first
+		}
+		port++
 	}
-	return ports, nil
+	return first, nil
 }
 
-// process is a server that difftest started.
-type process struct {
-	l       *launcher
-	cmd     *exec.Cmd
-	dir     string
-	log     string
-	cfgFile string
-	cfg     map[string]string
-}
-
-// launcher starts servers of one kind.
-type launcher struct {
-	name    string
-	port    int
-	mode    string
+// side is one of the servers compared, when difftest starts it: a server that stands alone or an ensemble.
+type side struct {
+	cfg     ensemble.Config
 	keep    bool // leave data and logs for whoever looks
-	command func(cfgFile string, cfg map[string]string) *exec.Cmd
+	running *ensemble.Ensemble
 }
 
-// start starts a server with an empty data directory.
-func (l *launcher) start() (*process, error) {
-	dir, err := os.MkdirTemp("", "holt-difftest-")
-	if err != nil {
-		return nil, err
-	}
-	p := &process{
-		l: l, dir: dir, log: filepath.Join(dir, "log"), cfgFile: filepath.Join(dir, "zoo.cfg"),
-		cfg: settings(l.mode, filepath.Join(dir, "data"), l.port),
-	}
-	if err := os.WriteFile(p.cfgFile, []byte(cfgText(p.cfg)), 0o600); err != nil {
-		return nil, err
-	}
-	if err := p.run(); err != nil {
-		p.stop()
-		return nil, err
-	}
-	return p, nil
-}
-
-// run starts the process and waits until it listens.
-func (p *process) run() error {
-	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+// start starts servers with empty data directories.
+func (s *side) start() (err error) {
+	if s.cfg.Dir, err = os.MkdirTemp("", "holt-difftest-"); err != nil {
 		return err
 	}
-	defer log.Close()
-	p.cmd = p.l.command(p.cfgFile, p.cfg)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	if err := p.cmd.Start(); err != nil {
-		p.cmd = nil
-		return fmt.Errorf("starting %s: %w", p.l.name, err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", p.l.port)
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		nc, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			nc.Close()
-			return nil
-		}
-		if time.Now().After(deadline) {
-			text, _ := os.ReadFile(p.log)
-			return fmt.Errorf("%s does not listen on %s:\n%s", p.l.name, addr, text)
-		}
-	}
+	s.running, err = ensemble.Start(context.Background(), s.cfg)
+	return err
 }
 
-// kill ends the process at once. What it wrote so far stays in the machine's memory and is there when it starts again.
-func (p *process) kill() {
-	if p.cmd == nil {
+// again kills the servers and starts them on what they left.
+func (s *side) again() error {
+	s.running.Kill()
+	return s.running.Start()
+}
+
+// stop ends the servers and removes their data.
+func (s *side) stop() {
+	if s == nil || s.running == nil {
 		return
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGKILL)
-	_ = p.cmd.Wait()
-	p.cmd = nil
-}
-
-// stop ends the process and removes its data.
-func (p *process) stop() {
-	if p == nil {
-		return
+	s.running.Kill()
+	s.running = nil
+	if !s.keep {
+		_ = os.RemoveAll(s.cfg.Dir)
 	}
-	p.kill()
-	if !p.l.keep {
-		_ = os.RemoveAll(p.dir)
-	}
-}
-
-func cfgText(cfg map[string]string) string {
-	var lines []string
-	for k, v := range cfg {
-		lines = append(lines, k+"="+v+"\n")
-	}
-	sort.Strings(lines)
-	return strings.Join(lines, "")
-}
-
-// zookeeperLauncher runs Apache ZooKeeper from the jars in lib, fetching them with Maven if they are not there.
-func zookeeperLauncher(lib, mode string, port int) (*launcher, error) {
-	if _, err := os.Stat(filepath.Join(lib, "zookeeper-"+zookeeperVersion+".jar")); err != nil {
-		abs, err := filepath.Abs(lib)
-		if err != nil {
-			return nil, err
-		}
-		mvn := exec.Command("mvn", "-q", "-B", "-f", "cmd/difftest/zookeeper.pom.xml", "dependency:copy-dependencies",
-			"-DincludeScope=runtime", "-DoutputDirectory="+abs)
-		if out, err := mvn.CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("fetching Apache ZooKeeper %s with Maven: %w\n%s", zookeeperVersion, err, out)
-		}
-	}
-	return &launcher{name: "zookeeper", port: port, mode: mode, command: func(cfgFile string, cfg map[string]string) *exec.Cmd {
-		// What ZooKeeper reads only as a bare Java property cannot stand in its zoo.cfg.
-		return exec.Command("java", "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-			"-Dznode.container.checkIntervalMs="+cfg["znode.container.checkIntervalMs"],
-			"-Dzookeeper.admin.enableServer=false", "-Dzookeeper.digest.enabled=false",
-			"-cp", lib+string(os.PathListSeparator)+filepath.Join(lib, "*"), "org.apache.zookeeper.server.quorum.QuorumPeerMain", cfgFile)
-	}}, nil
-}
-
-// holtLauncher runs Holt's binary.
-func holtLauncher(binary, mode string, port int) *launcher {
-	return &launcher{name: "holt", port: port, mode: mode, command: func(cfgFile string, _ map[string]string) *exec.Cmd {
-		return exec.Command(binary, "server", cfgFile)
-	}}
 }
