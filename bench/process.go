@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -46,4 +47,81 @@ func RSS(pid int) (int64, error) {
 	}
 	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// usage is what processes have used.
+type usage struct {
+	CPU time.Duration
+	RSS int64
+}
+
+func (u usage) minus(v usage) usage { return usage{CPU: u.CPU - v.CPU, RSS: u.RSS} }
+
+// ownUsage is what this process has used.
+func ownUsage() usage {
+	u, _ := usageOf([]int{os.Getpid()}) // no figure where there is no /proc
+	return u
+}
+
+// usageOf sums up over processes. What a process that has gone used is not known: it counts as nothing.
+func usageOf(pids []int) (sum usage, err error) {
+	for _, pid := range pids {
+		t, e := CPUTime(pid)
+		m, e2 := RSS(pid)
+		if e != nil || e2 != nil {
+			err = fmt.Errorf("process %d cannot be looked at: %w", pid, e)
+			continue
+		}
+		sum.CPU += t
+		sum.RSS += m
+	}
+	return sum, err
+}
+
+// sampler follows what the servers cost.
+type sampler struct {
+	pids     []int
+	start    usage
+	previous usage
+	used     usage // between begin and end
+	rssMax   int64
+}
+
+func newSampler(pids []int) *sampler { return &sampler{pids: pids} }
+
+func (s *sampler) begin() {
+	s.start, _ = usageOf(s.pids)
+	s.previous = s.start
+}
+
+func (s *sampler) end() {
+	now, _ := usageOf(s.pids)
+	s.used = now.minus(s.start)
+	s.rssMax = max(s.rssMax, now.RSS)
+}
+
+// sample returns the processor seconds since the last one, and the memory now.
+func (s *sampler) sample() (cpuSeconds float64, rss int64) {
+	if len(s.pids) == 0 {
+		return 0, 0
+	}
+	now, _ := usageOf(s.pids)
+	cpuSeconds = (now.CPU - s.previous.CPU).Seconds()
+	s.previous = now
+	s.rssMax = max(s.rssMax, now.RSS)
+	return cpuSeconds, now.RSS
+}
+
+// machine says what all was measured on.
+func machine() string {
+	model := runtime.GOARCH
+	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), model, runtime.GOOS)
 }

@@ -41,6 +41,7 @@ func subcommands() []subcommand {
 	return []subcommand{
 		{"server", "[zoo.cfg] [flags]", "serve ZooKeeper clients", serverCommand},
 		{"shell", "[-server host:port] [command]", "zkCli's commands, in a prompt or one at a time", shellCommand},
+		{"bench", "WORKLOAD [flags]", "load a server and measure it", benchCommand},
 		{"version", "", "print the version", versionCommand},
 		{"help", "[command]", "print this, or the help of a command", helpCommand},
 	}

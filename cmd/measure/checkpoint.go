@@ -2,13 +2,11 @@ package main
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"syscall"
 	"time"
 
 	"holt/bench"
-	"holt/netloop/wire"
 )
 
 // checkpoint measures the latency of setData of 100 B over a large tree, in turns without and with checkpoints running
@@ -35,7 +33,7 @@ func checkpoint(args []string) error {
 	if err := fill(*addr, *nodes); err != nil {
 		return err
 	}
-	load := bench.Load{Addr: *addr, Conns: *conns, Pipeline: 1, Warmup: 2 * time.Second, Duration: *each, Request: setData(*nodes)}
+	load := bench.Config{Workload: "set", Nodes: *nodes, Conns: *conns, Warmup: 2 * time.Second, Duration: *each}
 	fmt.Printf("setData of %d B, %d znodes, %d connections\n\n", valueBytes, *nodes, *conns)
 	fmt.Println("| turn | writes/s | p50 | p99 | p99.9 | max |\n|---|---|---|---|---|---|")
 	var ratios []float64
@@ -54,33 +52,22 @@ func checkpoint(args []string) error {
 	return nil
 }
 
-// checkpointRow is one turn; it returns the 99.9th percentile of the latency in microseconds.
-func checkpointRow(p *process, load bench.Load, with bool) (float64, error) {
+// checkpointRow is one turn; it returns the 99.9th percentile of the latency in nanoseconds.
+func checkpointRow(p *process, load bench.Config, with bool) (float64, error) {
 	name := "without"
 	if with {
 		name = "with a checkpoint running"
 	}
-	r, err := load.Run(func(begin bool) {
-		if begin && with {
+	load.Events = func(phase bench.Phase) {
+		if phase == bench.Measuring && with {
 			_ = p.Process.Signal(syscall.SIGUSR1) // one checkpoint now
 		}
-	})
+	}
+	r, err := onFilled(p, load)
 	if err != nil {
 		return 0, err
 	}
-	us := func(q float64) time.Duration {
-		return time.Duration(r.Latency.ValueAtQuantile(q)) * time.Microsecond
-	}
-	fmt.Printf("| %s | %.0f | %v | %v | %v | %v |\n", name, r.PerSecond(), us(50), us(99), us(99.9), time.Duration(r.Latency.Max())*time.Microsecond)
-	return float64(r.Latency.ValueAtQuantile(99.9)), nil
-}
-
-// setData writes one of nodes znodes at random.
-func setData(nodes int) bench.Request {
-	value := make([]byte, valueBytes)
-	return func(dst []byte, _ int, random *rand.Rand) ([]byte, wire.Op) {
-		var path [64]byte
-		q := wire.SetDataRequest{Path: appendPath(path[:0], random.IntN(nodes)), Data: value, Version: -1}
-		return q.Append(dst), wire.OpSetData
-	}
+	l, _ := r.Latency("set")
+	fmt.Printf("| %s | %.0f | %s | %s | %s | %s |\n", name, r.Rate, bench.Short(l.P50), bench.Short(l.P99), bench.Short(l.P999), bench.Short(l.Max))
+	return float64(l.P999), nil
 }

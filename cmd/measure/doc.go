@@ -14,7 +14,7 @@
 //
 // # Data flow
 //
-//	bench.Load ──▶ server process ── /proc/<pid>/stat ──▶ table in Markdown
+//	bench.Run ──▶ server process ── /proc/<pid>/stat ──▶ table in Markdown
 //
 // # Invariants
 //

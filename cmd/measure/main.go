@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 )
 
 var commands = map[string]func(args []string) error{
@@ -15,6 +16,8 @@ var commands = map[string]func(args []string) error{
 }
 
 func main() {
+	// The kernel kills a child when the thread that started it ends (Pdeathsig); the main thread ends last.
+	runtime.LockOSThread()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprintln(os.Stderr, "usage: measure reads|checkpoint|restart [flags]")
 		os.Exit(2)

@@ -35,10 +35,10 @@ func profile(args []string) error {
 	}
 	fetched := make(chan error, 1)
 	go func() { fetched <- fetchProfile(*admin, 4**each, *out) }()
-	for _, request := range []bench.Request{getData(*nodes), setData(*nodes)} {
+	for _, workload := range []string{"get", "set"} {
 		for _, pipeline := range []int{32, 1} {
-			load := bench.Load{Addr: *addr, Conns: 64, Pipeline: pipeline, Duration: *each, Request: request}
-			if _, err := load.Run(nil); err != nil {
+			load := bench.Config{Workload: workload, Nodes: *nodes, Conns: 64, Pipeline: pipeline, Warmup: -1, Duration: *each}
+			if _, err := onFilled(h, load); err != nil {
 				return err
 			}
 		}

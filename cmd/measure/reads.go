@@ -1,17 +1,19 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
 
 	"holt/bench"
-	"holt/netloop/wire"
 )
 
-const valueBytes = 100
+const (
+	valueBytes = 100
+	root       = "/measure"
+)
 
 // reads measures requests per server-CPU-second of getData, Holt and the bare server in turn, round by round.
 func reads(args []string) error {
@@ -45,7 +47,7 @@ func reads(args []string) error {
 	fmt.Println("| pipeline | Holt, reads per CPU-s | bare gnet, replies per CPU-s | ratio (median of rounds) | ratios |")
 	fmt.Println("|---|---|---|---|---|")
 	for _, pipeline := range []int{1, 32} {
-		load := bench.Load{Conns: *conns, Pipeline: pipeline, Warmup: time.Second, Duration: *each, Request: getData(*nodes)}
+		load := bench.Config{Workload: "get", Nodes: *nodes, Conns: *conns, Pipeline: pipeline, Warmup: time.Second, Duration: *each}
 		if err := readsRow(h, b, load, *rounds); err != nil {
 			return err
 		}
@@ -53,7 +55,7 @@ func reads(args []string) error {
 	return nil
 }
 
-func readsRow(h, b *process, load bench.Load, rounds int) error {
+func readsRow(h, b *process, load bench.Config, rounds int) error {
 	var ours, ceiling, ratios []float64
 	for range rounds {
 		x, err := perCPUSecond(h, load)
@@ -70,18 +72,24 @@ func readsRow(h, b *process, load bench.Load, rounds int) error {
 	return nil
 }
 
-// perCPUSecond runs the load and divides its requests by the processor time that the server used meanwhile.
-func perCPUSecond(p *process, load bench.Load) (float64, error) {
-	load.Addr = p.addr
-	var used time.Duration
-	r, err := load.Run(func(begin bool) {
-		if begin {
-			used = -p.cpu()
-		} else {
-			used += p.cpu()
-		}
-	})
-	return float64(r.Requests) / used.Seconds(), err
+// perCPUSecond runs the load and returns its requests per second of the server's processor time.
+func perCPUSecond(p *process, load bench.Config) (float64, error) {
+	load.PIDs = []int{p.Process.Pid}
+	r, err := onFilled(p, load)
+	if err != nil {
+		return 0, err
+	}
+	return r.OpsPerCPU(), nil
+}
+
+// onFilled runs the load on the znodes that fill has made.
+func onFilled(p *process, load bench.Config) (*bench.Report, error) {
+	load.Servers, load.Root, load.Keep, load.Filled = []string{p.addr}, root, true, true
+	r, err := bench.Run(context.Background(), load, nil)
+	if err == nil && r.Failed() {
+		err = fmt.Errorf("%v: %v", r.Faults, r.Causes)
+	}
+	return r, err
 }
 
 func median(v []float64) float64 {
@@ -89,70 +97,15 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// path writes the name of znode n, in directories of a thousand.
-func appendPath(dst []byte, n int) []byte {
-	return fmt.Appendf(dst, "/measure/d%05d/instance-%010d", n/1000, n)
-}
-
-// getData reads one of nodes znodes at random. Paths are made beforehand: the client must cost little.
-func getData(nodes int) bench.Request {
-	paths := make([][]byte, nodes)
-	for i := range paths {
-		q := wire.WatchRequest{Path: appendPath(nil, i)}
-		paths[i] = q.Append(nil)
-	}
-	return func(dst []byte, _ int, random *rand.Rand) ([]byte, wire.Op) {
-		return append(dst, paths[random.IntN(nodes)]...), wire.OpGetData
-	}
-}
-
-// fill creates nodes znodes of valueBytes, with many requests in flight.
+// fill creates nodes znodes of valueBytes.
 func fill(addr string, nodes int) error {
 	c, err := bench.Dial(addr, time.Minute)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	open := wire.MakeACLs(wire.ACL{Perms: 31, Scheme: []byte("world"), ID: []byte("anyone")})
-	value := make([]byte, valueBytes)
-	waiting := 0
-	put := func(path []byte, data []byte) error {
-		b, start := c.Begin(wire.OpCreate)
-		q := wire.CreateRequest{Path: path, Data: data, ACL: open}
-		c.End(q.Append(b), start)
-		if waiting++; waiting < 512 {
-			return nil
-		}
-		return drain(c, &waiting)
-	}
-	if err := put([]byte("/measure"), nil); err != nil {
+	if err := bench.MakePath(c, root); err != nil {
 		return err
 	}
-	for n := range nodes {
-		if n%1000 == 0 {
-			if err := put(fmt.Appendf(nil, "/measure/d%05d", n/1000), nil); err != nil {
-				return err
-			}
-		}
-		if err := put(appendPath(nil, n), value); err != nil {
-			return err
-		}
-	}
-	return drain(c, &waiting)
-}
-
-func drain(c *bench.Conn, waiting *int) error {
-	if err := c.Flush(); err != nil {
-		return err
-	}
-	for ; *waiting > 0; *waiting-- {
-		p, err := c.Next()
-		if err != nil {
-			return err
-		}
-		if p.Err != wire.CodeOK {
-			return fmt.Errorf("create: error %d", p.Err)
-		}
-	}
-	return nil
+	return bench.Fill(c, root, nodes, bench.Range{Min: valueBytes, Max: valueBytes})
 }

@@ -10,7 +10,8 @@ import (
 	"holt/netloop/wire"
 )
 
-// Conn is one session with the server. It belongs to one goroutine.
+// Conn is one session with the server for what is not measured: preparing, checking, removing. It belongs to one goroutine and
+// blocks. Requests are queued with Begin and End and leave with Flush; replies come with Next, in order.
 type Conn struct {
 	sock    net.Conn
 	session int64
@@ -26,11 +27,6 @@ type Reply struct {
 	wire.ReplyHeader
 	Body []byte
 }
-
-const (
-	inputBytes    = 256 << 10
-	frameBytesMax = 1 << 30
-)
 
 // Dial opens a connection and a session with the given timeout.
 func Dial(addr string, timeout time.Duration) (*Conn, error) {
@@ -143,6 +139,16 @@ func (c *Conn) makeRoom() {
 	if c.to == len(c.in) {
 		c.in = append(c.in, make([]byte, len(c.in))...)
 	}
+}
+
+// Leave closes the session in order.
+func (c *Conn) Leave() error {
+	c.End(c.Begin(wire.OpCloseSession))
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	_, err := c.Next()
+	return err
 }
 
 // Close drops the connection; the session is left to expire.
