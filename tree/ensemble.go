@@ -2,6 +2,7 @@ package tree
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -112,11 +113,12 @@ func ParseMember(id int, value string) (Member, error) {
 			return Member{}, err
 		}
 		if i == 0 {
-			m.Host, m.PeerPort, m.ElectionPort, role = host, ports[0], ports[1], r
+			m.Host, m.PeerPort, m.ElectionPort = host, ports[0], ports[1]
 		}
-		if r != role {
+		if role != "" && r != "" && r != role {
 			return Member{}, fmt.Errorf("addresses with different roles, %q and %q", role, r)
 		}
+		role = cmp.Or(role, r)
 	}
 	switch strings.ToLower(strings.TrimSpace(role)) {
 	case "", "participant":

@@ -18,6 +18,7 @@ func TestParseMember(t *testing.T) {
 		"[2001:db8::1]:2888:3888;[::]:2181":          "server.7=[2001:db8::1]:2888:3888:participant;[::]:2181",
 		"zoo1:2888:3888|zoo1-net2:2889:3889;2181":    "server.7=zoo1:2888:3888:participant;0.0.0.0:2181",
 		"a:1:2:observer|b:1:2:observer;127.0.0.1:80": "server.7=a:1:2:observer;127.0.0.1:80",
+		"a:1:2|b:1:2:observer;80":                    "server.7=a:1:2:observer;0.0.0.0:80",
 	} {
 		m, err := ParseMember(7, value)
 		if err != nil || m.String() != want {
@@ -30,23 +31,23 @@ func TestParseMember(t *testing.T) {
 		}
 	}
 	for value, want := range map[string]string{
-		"":                        "not a host",
-		"zoo1":                    "host:port:port",
-		"zoo1:2888":               "host:port:port",
-		"zoo1:2888:x":             "port",
-		"zoo1:0:1":                "port",
-		"zoo1:2888:65536":         "port",
-		"zoo1:2888:2888":          "differ",
-		"zoo1:2888:3888:leader":   "participant or observer",
-		"zoo1:2888:3888;":         "port",
-		"zoo1:2888:3888;a:b":      "port",
-		"zoo1:2888:3888;1;2":      "TLS",
-		"zoo 1:2888:3888":         "not a host",
-		"::1:2888:3888":           "not a host",
-		"[zoo:1]:2888:3888":       "not an address",
-		"[::1:2888:3888":          "brackets",
-		"a:1:2|b:1:2:observer":    "roles",
-		"zoo1:2888:3888;::1:2181": "host:port",
+		"":                                 "not a host",
+		"zoo1":                             "host:port:port",
+		"zoo1:2888":                        "host:port:port",
+		"zoo1:2888:x":                      "port",
+		"zoo1:0:1":                         "port",
+		"zoo1:2888:65536":                  "port",
+		"zoo1:2888:2888":                   "differ",
+		"zoo1:2888:3888:leader":            "participant or observer",
+		"zoo1:2888:3888;":                  "port",
+		"zoo1:2888:3888;a:b":               "port",
+		"zoo1:2888:3888;1;2":               "TLS",
+		"zoo 1:2888:3888":                  "not a host",
+		"::1:2888:3888":                    "not a host",
+		"[zoo:1]:2888:3888":                "not an address",
+		"[::1:2888:3888":                   "brackets",
+		"a:1:2:participant|b:1:2:observer": "roles",
+		"zoo1:2888:3888;::1:2181":          "host:port",
 	} {
 		if m, err := ParseMember(7, value); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v, want an error with %q", value, m, err, want)

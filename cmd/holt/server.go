@@ -74,6 +74,9 @@ func (s *server) run(ctx context.Context) error {
 
 // open opens the parts. Waiting for space on a full disk ends with ctx.
 func (s *server) open(ctx context.Context) error {
+	if s.cfg.Ensemble != nil {
+		return errors.New("this build of Holt serves alone only; keep one server line, or none")
+	}
 	s.metrics = perf.New(perf.Config{Loops: loops(s.cfg.Client.Loops), SlowOp: time.Second, Logger: s.logger})
 	if err := s.openDisk(); err != nil {
 		return err
@@ -217,6 +220,7 @@ func rules(c *config.Config) tree.Rules {
 		{c.Tree.EnforceQuota, tree.RuleEnforceQuota},
 		{c.Tree.TTLNodes, tree.RuleTTL},
 		{c.Tree.ReconfigEnabled, tree.RuleReconfigEnabled},
+		{!c.Peers.StandaloneEnabled, tree.RuleStandaloneDisabled},
 		{!c.Auth.DigestEnabled, tree.RuleNoDigest},
 		{c.Tree.SASLScheme, tree.RuleSASL},
 		{c.Tree.X509Scheme, tree.RuleX509},

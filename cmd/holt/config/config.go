@@ -6,14 +6,17 @@ import (
 	"time"
 
 	"holt/netloop/admin"
+	"holt/tree"
 )
 
 // Config is all that a server can be told. The zero value is not useful: start from Default.
 type Config struct {
-	File    string // the zoo.cfg it was read from, "" if none
-	ID      uint8  // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper; 0 works like 1
-	Members []Member
+	File     string         // the zoo.cfg it was read from, "" if none
+	ID       uint8          // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper; 0 works like 1
+	Members  []tree.Member  // the server lines
+	Ensemble *tree.Ensemble // what they make; nil: this server stands alone
 
+	Peers      Peers
 	Data       Data
 	Client     Client
 	Sessions   Sessions
@@ -139,8 +142,9 @@ type Logging struct {
 // Default is the configuration of a server that was told nothing.
 func Default() *Config {
 	return &Config{
-		ID:   1,
-		Data: Data{Dir: "./data", AutoCreate: true},
+		ID:    1,
+		Peers: Peers{StandaloneEnabled: true, Type: "participant"},
+		Data:  Data{Dir: "./data", AutoCreate: true},
 		Client: Client{
 			Host: "127.0.0.1", Port: 2181,
 		},

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"holt/tree"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write docs/configuration.md anew")
@@ -122,9 +125,20 @@ func TestC3_ErrorsNameKeyAndLine(t *testing.T) {
 		{head + "sslQuorum=true", "zoo.cfg:3: sslQuorum=true: TLS between members"},
 		{head + "sessionRequireClientSASLAuth=true", "zoo.cfg:3: sessionRequireClientSASLAuth=true: Holt cannot require SASL yet"},
 		{head + "peerType=observer", "zoo.cfg:3: peerType=observer: an observer cannot run alone"},
+		{head + "group.1=1:2:3", "zoo.cfg:3: group.1=1:2:3: hierarchical quorums are not supported"},
+		{head + "weight.1=1", "zoo.cfg:3: weight.1=1: hierarchical quorums are not supported"},
+		{head + "oraclePath=/x", "zoo.cfg:3: oraclePath=/x: hierarchical quorums are not supported"},
+		{head + "quorum.auth.enableSasl=true", "zoo.cfg:3: quorum.auth.enableSasl=true: SASL between members"},
 		{head + "minSessionTimeout=9000\nmaxSessionTimeout=8000", "zoo.cfg:3: minSessionTimeout=9000 is above maxSessionTimeout=8000"},
-		{head + "server.1=a:2888:3888\nserver.2=b:2888:3888", "zoo.cfg:4: 2 members (server.1, server.2): this build of Holt serves standalone only"},
-		{head + "server.1=a:2888", `zoo.cfg:3: server.1=a:2888: port ""`},
+		{head + "server.1=a:2888:3888\nserver.2=b:2888:3888", "myid: missing, and so it is not known which of the 2 server lines is this server's"},
+		{head + "holt.id=3\nserver.1=a:2888:3888\nserver.2=b:2888:3888", "zoo.cfg:5: this server is number 3, and no line is server.3"},
+		{head + "holt.id=1\nserver.1=a:2888:3888\nserver.2=a:2888:3889", "zoo.cfg:5: server.1 and server.2 have the same address a:2888"},
+		{head + "holt.id=1\nserver.0=a:2888:3888\nserver.1=b:2888:3889", "zoo.cfg:5: server.0: the numbers of the members of an ensemble begin with 1"},
+		{head + "holt.id=1\nserver.1=a:2888:3888\nserver.2=b:2888:3888:observer", "zoo.cfg:5: one participant and 1 observers: add participants, or set standaloneEnabled=false"},
+		{head + "server.1=a:2888:3888:observer\nserver.2=b:2888:3888:observer", "zoo.cfg:4: server.1 is an observer, and observers cannot run without participants"},
+		{head + "holt.id=1\nserver.1=a:2888:3888;2182\nserver.2=b:2888:3888", "zoo.cfg:2: clients are to be served on :2181, but on 0.0.0.0:2182 by server.1"},
+		{head + "server.256=a:2888:3888", "zoo.cfg:3: server.256: the number of a server: too large: it takes at most 255"},
+		{head + "server.1=a:2888", `zoo.cfg:3: server.1=a:2888: not host:port:port`},
 		{head + "server.1=a:2888:3888:captain", `zoo.cfg:3: server.1=a:2888:3888:captain: role "captain"`},
 		{head + "server.1=a:2888:3888:observer", "zoo.cfg:3: server.1 is an observer"},
 		{head + "server.x=a:2888:3888", "zoo.cfg:3: server.x: the number of a server: not a whole number"},
@@ -310,9 +324,9 @@ func TestImageVariables(t *testing.T) {
 	if want := "3:2181{/data /datalog true} 0 9 falsesrvr, ruok"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	_, _, err = Load(Sources{Environ: []string{"ZOO_SERVERS=server.1=a:1:2;3 server.2=b:1:2;3"}})
-	if !errors.Is(err, ErrEnsemble) {
-		t.Errorf("two members: %v", err)
+	c, _, err = Load(Sources{Environ: []string{"ZOO_MY_ID=2", "ZOO_SERVERS=server.1=a:1:2;3 server.2=b:1:2;4 server.3=c:1:2:observer;5"}})
+	if err != nil || c.Ensemble == nil || c.Client.Addr() != ":4" || c.PeerAddr() != "b:1" {
+		t.Errorf("three members: %+v, %v", c, err)
 	}
 }
 
@@ -332,11 +346,73 @@ func TestDynamicFile(t *testing.T) {
 	if _, _, err = load(t, "dataDir=DIR\ndynamicConfigFile="+name, nil); err == nil || !strings.Contains(err.Error(), name+":1: tickTime: only server") {
 		t.Errorf("%v", err)
 	}
+	write("group.1=1:2\n")
+	if _, _, err = load(t, "dataDir=DIR\ndynamicConfigFile="+name, nil); !errors.Is(err, tree.ErrGroups) {
+		t.Errorf("groups: %v", err)
+	}
+	write("server.1=a:1:2;3\nserver.2=b:1:2;4\nserver.3=c:1:2;5\n")
+	c, _, err = load(t, "dataDir=DIR\nholt.id=2\ndynamicConfigFile="+name, nil)
+	if err != nil || len(c.Ensemble.Voters()) != 3 || c.Client.Addr() != ":4" || c.Peers.DynamicFile != name {
+		t.Errorf("three members: %+v, %v", c, err)
+	}
+	_, _, err = load(t, "dataDir=DIR\nholt.id=2\nserver.2=b:1:2\ndynamicConfigFile="+name, nil)
+	if err == nil || !strings.Contains(err.Error(), "zoo.cfg:3: server.2: with dynamicConfigFile all server lines stand in that file") {
+		t.Errorf("server lines in both: %v", err)
+	}
+}
+
+const members3 = "server.1=a:2888:3888:participant;2181\nserver.2=b:2888:3888;10.0.0.2:2181\nserver.3=c:2888:3888:observer\n"
+
+func TestEnsemble(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct{ myid, text, want string }{
+		{"1", "", "1 :2181 a:2888 [1 2] [3]"},
+		{"2", "clientPort=2181\n", "2 10.0.0.2:2181 b:2888 [1 2] [3]"},
+		{"3", "clientPort=7\nquorumListenOnAllIPs=true\n", "3 :7 :2888 [1 2] [3]"},
+		{"3", "clientPort=7\nholt.id=3\n", "3 :7 c:2888 [1 2] [3]"},
+		{"1", "holt.clientAddr=h:9\n", "1 h:9 a:2888 [1 2] [3]"},
+		{"2", "holt.id=1\n", "number 1, but " + filepath.Join(dir, "myid") + " says 2"},
+		{"x", "", "not a whole number"},
+		{"4", "", "this server is number 4, and no line is server.4"},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "myid"), []byte(test.myid+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, _, err := load(t, "dataDir="+dir+"\n"+test.text+members3, nil)
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprintln(c.ID, c.Client.Addr(), c.PeerAddr(), c.Ensemble.Voters(), c.Ensemble.Observers())
+		}
+		if !strings.Contains(got, test.want) {
+			t.Errorf("myid %s %q: %s, want %s", test.myid, test.text, got, test.want)
+		}
+	}
+}
+
+func TestEnsembleFlags(t *testing.T) {
+	var s Sources
+	flags := flag.NewFlagSet("server", flag.ContinueOnError)
+	s.Register(flags)
+	if err := flags.Parse([]string{"--id", "2", "--server", "1=a:1:2;3", "--server=server.2=b:1:2;4", "--server", "3=c:1:2:observer;5"}); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := Load(s)
+	if err != nil || c.Client.Addr() != ":4" || c.PeerAddr() != "b:1" || len(c.Ensemble.Observers()) != 1 {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+	flags.SetOutput(io.Discard)
+	if err := flags.Parse([]string{"--server", "a:1:2"}); err == nil {
+		t.Error("a member without a number is accepted")
+	}
+	c, _, err = Load(Sources{Settings: []Setting{{"server.7", "a:1:2;3", "x"}, {"standaloneEnabled", "false", "x"}, {"holt.id", "7", "x"}}})
+	if err != nil || c.Ensemble == nil || len(c.Ensemble.Voters()) != 1 {
+		t.Errorf("an ensemble of one: %+v, %v", c, err)
+	}
 }
 
 // The effective configuration, given back as a file, is the same configuration.
 func TestFormatRoundTrip(t *testing.T) {
-	c, _, err := load(t, "dataDir=DIR\nclientPort=2182\n4lw.commands.whitelist=*\npreAllocSize=2048\nforceSync=no\n", nil)
+	c, _, err := load(t, "dataDir=DIR\nclientPort=2182\n4lw.commands.whitelist=*\npreAllocSize=2048\nforceSync=no\nholt.id=3\n"+members3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,6 +491,7 @@ func TestReferencePage(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add("dataDir=x\nclientPort=2181\nserver.1=a:1:2;3\n")
 	f.Add("tickTime : 2000\\\n 1\n!x\n\\u0041=\\uD83D\\uDE00")
+	f.Add("holt.id=2\n" + members3)
 	f.Add("server.1=[::1]:1:2:observer|b:1:2;[::1]:3;")
 	f.Add("jute.maxbuffer 0x100000\n4lw.commands.whitelist=*,a\nmetricsProvider.httpPort=0")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -431,7 +508,7 @@ func FuzzLoad(f *testing.F) {
 		if c.Limits.FrameBytes < frameBytesMin || c.Sessions.TimeoutMsMin > c.Sessions.TimeoutMsMax || c.Client.Port < 0 || c.Client.Port > 65535 || c.Data.Dir == "" {
 			t.Errorf("accepted: %+v", c)
 		}
-		if c.Format() == "" || len(c.Members) > 1 {
+		if _, member := c.Self(); c.Format() == "" || (c.Ensemble != nil) != member {
 			t.Errorf("accepted: %+v", c)
 		}
 	})

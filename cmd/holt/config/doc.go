@@ -17,7 +17,7 @@
 //
 //	C1  Precedence is flag > HOLT_* > ZOO_* > JVMFLAGS > file > default, whatever the order within a source.
 //	C2  A file that starts ZooKeeper starts Holt, unless it asks for what would be unsafe to leave out (TLS, required
-//	    authentication, several members): that is an error that says so.
+//	    authentication, weighted quorums): that is an error that says so.
 //	C3  A value that makes no sense is an error that names the key and where it stands; an unknown key is a warning
 //	    that does the same. All errors of a source are reported together.
 //	C4  A key in the table is read, or refused, or its entry says what stands in its place: nothing is dropped silently

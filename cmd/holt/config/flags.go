@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -11,8 +12,22 @@ import (
 func (s *Sources) Register(flags *flag.FlagSet) {
 	for i := range usedKeys {
 		key := &usedKeys[i]
+		if key.Name == serverKey {
+			flags.Func("server", key.Doc, s.server)
+			continue
+		}
 		flags.Var(&keyFlag{key, s}, key.flagName(), key.Doc)
 	}
+}
+
+// server takes one member: --server 1=host:port:port;clientPort.
+func (s *Sources) server(value string) error {
+	id, line, ok := strings.Cut(strings.TrimPrefix(value, "server."), "=")
+	if !ok {
+		return errors.New("it takes N=host:port:port[:role][;[clientHost:]clientPort]")
+	}
+	s.Settings = append(s.Settings, Setting{"server." + id, line, "--server"})
+	return nil
 }
 
 // keyFlag makes a key a flag.Value.

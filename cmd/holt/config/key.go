@@ -46,6 +46,9 @@ func (k *Key) Flag() string {
 	if k.Kind != Used {
 		return ""
 	}
+	if k.Name == serverKey {
+		return "--server"
+	}
 	return "--" + k.flagName()
 }
 
@@ -167,8 +170,12 @@ func (n noteError) Error() string { return string(n) }
 
 // refused is a key that would be unsafe to leave out: only the harmless values pass.
 func refused(name, doc string, harmless ...string) Key {
+	takes := strings.Join(harmless, ", ") + "; anything else is an error"
+	if len(harmless) == 0 {
+		takes = "nothing: it is an error"
+	}
 	return Key{
-		Name: name, Kind: Accepted, Doc: doc, Takes: strings.Join(harmless, ", ") + "; anything else is an error",
+		Name: name, Kind: Accepted, Doc: doc, Takes: takes,
 		set: func(_ *Config, value string) error {
 			for _, h := range harmless {
 				if strings.EqualFold(value, h) {

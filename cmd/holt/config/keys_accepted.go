@@ -6,8 +6,13 @@ import "strings"
 const (
 	noTLS      = "TLS is not served yet. Remove the key, or set it to none, and put a TLS proxy in front"
 	noSASL     = "Holt cannot require SASL yet, and would let in clients that ZooKeeper refuses. Remove the key, or use digest ACLs"
-	noEnsemble = "means something in an ensemble only; this build serves standalone only"
-	peerTLS    = "TLS between members; this build serves standalone only"
+	peerTLS    = "TLS between members is not there yet. Remove the key, and put members into a network of their own"
+	peerSASL   = "SASL between members is not there yet. Remove the key, and put members into a network of their own"
+	raftClock  = "elections go by Holt's own clock: a leader that is not heard for 0.5 to 1 s is replaced, one whose process ends at once"
+	raftCopes  = "a knob of ZooKeeper's broadcast; Holt's members run raft, which has no such stage"
+	catchUp    = "a member that is behind is sent what it misses, however long that takes, while the others go on"
+	oneAddress = "of several addresses of a member the first one counts"
+	weighted   = "hierarchical quorums are not supported: every participant has one vote. Remove group, weight and oraclePath"
 	javaServer = "a knob of ZooKeeper's Java server; Holt sizes itself"
 	javaNet    = "a knob of NIO or Netty; Holt's event loops need none"
 	groupWrite = "Holt's log takes all that waits with every fsync, and never waits for more"
@@ -46,46 +51,45 @@ var acceptedKeys = []Key{
 	noted("IPAuthenticationProvider.usexforwardedfor", "the ip scheme goes by the address of the connection", anyBool, "false"),
 
 	// Ensembles.
-	accepted("initLimit", noEnsemble, atLeast(0)).env("ZOO_INIT_LIMIT"),
-	accepted("syncLimit", noEnsemble, atLeast(0)).env("ZOO_SYNC_LIMIT"),
-	accepted("connectToLearnerMasterLimit", noEnsemble, atLeast(0)),
-	accepted("observerMasterPort", noEnsemble, atLeast(0)),
-	accepted("electionAlg", noEnsemble, oneOf("3")),
-	accepted("quorumListenOnAllIPs", noEnsemble, anyBool).env("ZOO_QUORUM_LISTEN_ON_ALL_IPS"),
-	refused("peerType", "an observer cannot run alone, and this build serves standalone only", "participant"),
-	accepted("syncEnabled", noEnsemble, anyBool),
-	accepted("standaloneEnabled", "a standalone Holt is a quorum of one either way", anyBool).env("ZOO_STANDALONE_ENABLED"),
-	accepted("group.*", noEnsemble, anyText),
-	accepted("weight.*", noEnsemble, atLeast(0)),
-	accepted("oraclePath", noEnsemble, anyText),
+	accepted("initLimit", catchUp, atLeast(0)).env("ZOO_INIT_LIMIT"),
+	accepted("syncLimit", catchUp+"; "+raftClock, atLeast(0)).env("ZOO_SYNC_LIMIT"),
+	accepted("connectToLearnerMasterLimit", catchUp, atLeast(0)),
+	accepted("observerMasterPort", "observers get everything from the leader", atLeast(0)),
+	accepted("electionAlg", raftClock, oneOf("3")),
+	accepted("syncEnabled", "observers keep log and image, always", anyBool),
+	refused("group.*", weighted),
+	refused("weight.*", weighted),
+	refused("oraclePath", weighted),
 	noted("localSessionsEnabled", "all sessions are global: what local ones save, Holt's group commit makes cheap", anyBool, "false"),
 	accepted("localSessionsUpgradingEnabled", "all sessions are global", anyBool),
-	accepted("portUnification", noEnsemble, anyBool),
+	accepted("portUnification", peerTLS, anyBool),
 	accepted("sslQuorumReloadCertFiles", peerTLS, anyBool),
-	accepted("quorum.*", noEnsemble, anyText),
-	accepted("quorumCnxnTimeoutMs", noEnsemble, anyNumber),
-	accepted("multiAddress.*", noEnsemble, anyText),
-	accepted("cnxTimeout", noEnsemble, anyNumber),
-	accepted("electionPortBindRetry", noEnsemble, anyNumber),
-	accepted("fastleader.*", noEnsemble, anyNumber),
-	accepted("leader.*", noEnsemble, anyText),
-	accepted("learner.*", noEnsemble, anyText),
-	accepted("follower.*", noEnsemble, anyText),
-	accepted("observer.*", noEnsemble, anyText),
-	accepted("observerMaster.*", noEnsemble, anyText),
-	accepted("leaderServes", noEnsemble, oneOf("yes", "no")),
-	accepted("leaderConnectDelayDuringRetryMs", noEnsemble, anyNumber),
-	accepted("forward_learner_requests_to_commit_processor_disabled", noEnsemble, anyBool),
-	accepted("tcpKeepAlive", noEnsemble, anyBool),
-	accepted("enableEagerACLCheck", noEnsemble, anyBool),
-	readOnlyMode,
+	refused("quorum.auth.enableSasl", peerSASL, "false"),
+	refused("quorum.auth.learnerRequireSasl", peerSASL, "false"),
+	refused("quorum.auth.serverRequireSasl", peerSASL, "false"),
+	accepted("quorum.*", peerSASL, anyText),
+	accepted("quorumCnxnTimeoutMs", raftCopes, anyNumber),
+	accepted("multiAddress.*", oneAddress, anyText),
+	accepted("cnxTimeout", "peers are dialled again after 50 ms to 1 s, for as long as they are members", anyNumber),
+	accepted("electionPortBindRetry", "the address for peers is tried again until it can be had", anyNumber),
+	accepted("fastleader.*", raftClock, anyNumber),
+	accepted("leader.*", raftCopes, anyText),
+	accepted("learner.*", raftCopes, anyText),
+	accepted("follower.*", raftCopes, anyText),
+	accepted("observer.*", raftCopes, anyText),
+	accepted("observerMaster.*", "observers get everything from the leader", anyText),
+	accepted("leaderServes", "every member serves clients, the leader too", oneOf("yes", "no")),
+	accepted("leaderConnectDelayDuringRetryMs", raftCopes, anyNumber),
+	accepted("forward_learner_requests_to_commit_processor_disabled", raftCopes, anyBool),
+	accepted("tcpKeepAlive", "connections between members have keep-alive, always", anyBool),
+	accepted("enableEagerACLCheck", "ACLs are checked when a write is applied, on every member alike", anyBool),
 
 	// Storage.
 	accepted("autopurge.snapRetainCount", bounded, atLeast(0)).env("ZOO_AUTOPURGE_SNAPRETAINCOUNT"),
 	accepted("autopurge.purgeInterval", bounded, anyPeriod).env("ZOO_AUTOPURGE_PURGEINTERVAL"),
 	accepted("snapCount", "a checkpoint costs what changed, so it goes by bytes of log: holt.checkpointBytes", atLeast(1)),
 	accepted("txnLogSizeLimitInKb", "segments of the log have one size: preAllocSize", anyNumber),
-	accepted("commitLogCount", noEnsemble, anyNumber),
+	accepted("commitLogCount", catchUp, anyNumber),
 	accepted("flushDelay", groupWrite, anyNumber),
 	accepted("maxWriteQueuePollTime", groupWrite, anyNumber),
 	accepted("maxBatchSize", groupWrite, anyNumber),
@@ -93,10 +97,10 @@ var acceptedKeys = []Key{
 	accepted("snapshot.trust.empty", "checkpoint and log name each other, so that a missing one is noticed", anyBool),
 	accepted("serializeLastProcessedZxid.enabled", "checkpoints have a format of their own", anyBool),
 	accepted("digest.enabled", "the digest of the tree is always kept", anyBool),
-	accepted("db.autocreate", noEnsemble, anyBool),
+	accepted("db.autocreate", "a member that starts empty joins only an ensemble that knows it, and is refilled", anyBool),
 	accepted("closeSessionTxn.enabled", "closing a session removes its ephemerals in the same transaction, always", anyBool),
-	accepted("snapshotSizeFactor", noEnsemble, anyNumber),
-	accepted("forceSnapshotSync", noEnsemble, anyBool),
+	accepted("snapshotSizeFactor", catchUp, anyNumber),
+	accepted("forceSnapshotSync", "`holt refill` has a member take everything anew", anyBool),
 	accepted("testingonly.*", "for ZooKeeper's own tests", anyText),
 	noted("emulate353TTLNodes", "Holt does not read ZooKeeper's database, where this would matter", anyBool, "false"),
 
@@ -147,22 +151,10 @@ var acceptedKeys = []Key{
 	accepted("root.logger", "see holt.logLevel", anyText),
 	accepted("log.*", "see holt.logLevel", anyText),
 	accepted("console.threshold", "see holt.logLevel", anyText),
-	accepted("dynamicConfigFile", "its server lines are read as if they stood here", notEmpty),
-	accepted("server.*", "a member: one alone gives its client port; several are an error, as this build serves standalone only", anyText),
 }
 
 // Keys are all that Holt knows, the used ones first.
 var Keys = append(append([]Key{}, usedKeys...), acceptedKeys...)
-
-// readOnlyMode changes nothing on a server that never loses its quorum, but that the probe for it is answered.
-var readOnlyMode = func() Key {
-	k := accepted("readonlymode.enabled", "the word `isro` is answered whatever the whitelist says; else it "+noEnsemble, anyBool)
-	k.set = func(c *Config, value string) (err error) {
-		c.Admin.ReadOnlyMode, err = parseBool(value)
-		return err
-	}
-	return k
-}()
 
 // authProvider lets ACLs name the scheme of a provider that ZooKeeper would load. Nobody can present such an identity yet.
 var authProvider = Key{

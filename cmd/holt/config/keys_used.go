@@ -2,9 +2,7 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"math"
-	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +13,9 @@ const (
 	frameBytesMin = 64
 	frameBytesMax = 1 << 30
 )
+
+// serverKey stands for server.N.
+const serverKey = "server.*"
 
 // usedKeys are those that set a field of Config, in the order of the reference page.
 var usedKeys = []Key{
@@ -27,6 +28,26 @@ var usedKeys = []Key{
 	boolean("datadir.autocreate", "Make the directories if they are missing.",
 		func(c *Config) *bool { return &c.Data.AutoCreate }),
 	serverID,
+
+	// The ensemble.
+	{
+		Name: serverKey, Takes: "`host:port:port[:participant|observer][;[clientHost:]clientPort]`; the flag takes `N=` before it",
+		Doc: "Member N: its peers reach it at the first port (Holt does not use the second). One participant alone is a server that stands alone; of several, " +
+			"`myid` says which this is. The ensemble remembers its members: the lines count when it is founded, later `reconfig` changes it. Of several addresses with | " +
+			"between them the first one counts.",
+		set:  func(*Config, string) error { return nil }, // loader.member reads it
+		show: func(*Config) string { return "" },
+	},
+	dynamicConfigFile,
+	boolean("standaloneEnabled", "One participant stands alone. `false` makes it an ensemble of one, which `reconfig` can enlarge.",
+		func(c *Config) *bool { return &c.Peers.StandaloneEnabled }).env("ZOO_STANDALONE_ENABLED"),
+	boolean("quorumListenOnAllIPs", "Wait for peers on all interfaces, not on the address of the own server line only.",
+		func(c *Config) *bool { return &c.Peers.ListenAll }).env("ZOO_QUORUM_LISTEN_ON_ALL_IPS"),
+	boolean("readonlymode.enabled", "When the quorum is lost, serve reads to clients that ask for a read-only session. The word `isro` is answered "+
+		"whatever the whitelist says.",
+		func(c *Config) *bool { return &c.Admin.ReadOnlyMode }),
+	text("peerType", "Checked against the server line, which counts.", "participant or observer",
+		func(c *Config) *string { return &c.Peers.Type }, oneOf("participant", "observer")),
 
 	// Clients.
 	clientAddr, clientPort, clientPortAddress,
@@ -65,7 +86,8 @@ var usedKeys = []Key{
 		func(c *Config) *bool { return &c.Tree.EnforceQuota }),
 	boolean("skipACL", "Let everybody do everything, whatever the ACLs say.",
 		func(c *Config) *bool { return &c.Tree.SkipACL }),
-	boolean("reconfigEnabled", "Whether `reconfig` is refused as disabled or, on one server, as unimplemented.",
+	boolean("reconfigEnabled", "Take `reconfig`, which needs WRITE on `/zookeeper/config` (digest super, or an ACL of your own). A server that stands alone "+
+		"answers that it is unimplemented. While it is off the addresses in this file win over the ensemble's for reaching members.",
 		func(c *Config) *bool { return &c.Tree.ReconfigEnabled }).env("ZOO_RECONFIG_ENABLED"),
 	number("znode.container.checkIntervalMs", "Milliseconds between two looks for containers and TTL nodes to remove.", 1, math.MaxInt32,
 		func(c *Config) *int { return &c.Tree.ContainerCheckMs }),
@@ -121,7 +143,7 @@ func notEmpty(value string) error {
 
 var serverID = func() Key {
 	k := number("holt.id", "Number of this server, the top byte of the session ids it gives out. "+
-		"The file `myid` in `dataDir` counts if there is a `server.N` line. With TTL nodes 254 at most.", 0, 255, nil)
+		"The file `myid` in `dataDir` says it if there are `server.N` lines. With TTL nodes 254 at most.", 0, 255, nil)
 	k.set = func(c *Config, value string) error {
 		n, err := parseNumber(value, 0, 255)
 		if err == nil {
@@ -132,6 +154,13 @@ var serverID = func() Key {
 	k.show = func(c *Config) string { return strconv.Itoa(int(c.ID)) }
 	return k.env("ZOO_MY_ID")
 }()
+
+var dynamicConfigFile = Key{
+	Name: "dynamicConfigFile", Takes: "a path",
+	Doc:  "A file with the server lines and nothing else, which then stand only there. With `reconfigEnabled` it is replaced when the members change.",
+	set:  func(c *Config, value string) error { return notEmpty(value) }, // loader.dynamicFile reads it
+	show: func(c *Config) string { return c.Peers.DynamicFile },
+}
 
 var clientAddr = Key{
 	Name: "holt.clientAddr", Doc: "Where ZooKeeper clients connect. Port 0 takes any free port.", Takes: "host:port, or :port for all interfaces",
@@ -294,74 +323,4 @@ var metricsPort = Key{
 		return err
 	},
 	show: func(c *Config) string { return strconv.Itoa(c.Admin.MetricsPort) },
-}
-
-// memberAddr checks one host:port:port of a server line and returns what follows it.
-func memberAddr(value string) (host string, ports []int, rest string, err error) {
-	host, rest, ok := strings.Cut(value, ":")
-	if strings.HasPrefix(value, "[") {
-		host, rest, ok = strings.Cut(value[1:], "]:")
-	}
-	if !ok || host == "" {
-		return "", nil, "", errors.New("a server line is host:quorumPort:electionPort[:role][;[host:]clientPort]")
-	}
-	if err := checkHost(host); err != nil {
-		return "", nil, "", err
-	}
-	for range 2 {
-		var portText string
-		portText, rest, _ = strings.Cut(rest, ":")
-		port, err := parseNumber(portText, 1, 65535)
-		if err != nil {
-			return "", nil, "", fmt.Errorf("port %q: %w", portText, err)
-		}
-		ports = append(ports, port)
-	}
-	return host, ports, rest, nil
-}
-
-// Member is one server.N line.
-type Member struct {
-	ID           int
-	Host         string
-	QuorumPort   int
-	ElectionPort int
-	Observer     bool
-	ClientAddr   string // host:port, or "" when the line has none
-}
-
-// parseMember reads the value of a server.N line (reference: ZooKeeper's QuorumPeer.QuorumServer). Several addresses
-// of one member are separated by |; the first counts.
-func parseMember(id int, value string) (Member, error) {
-	m := Member{ID: id}
-	addresses, client, _ := strings.Cut(value, ";")
-	for i, address := range strings.Split(addresses, "|") {
-		host, ports, role, err := memberAddr(address)
-		if err != nil {
-			return Member{}, err
-		}
-		if i == 0 {
-			m.Host, m.QuorumPort, m.ElectionPort = host, ports[0], ports[1]
-		}
-		switch strings.ToLower(role) {
-		case "", "participant":
-		case "observer":
-			m.Observer = true
-		default:
-			return Member{}, fmt.Errorf("role %q: it takes participant or observer", role)
-		}
-	}
-	client, secure, _ := strings.Cut(client, ";")
-	if secure != "" {
-		return Member{}, errors.New("a secure client port: " + noTLS)
-	}
-	if client == "" {
-		return m, nil
-	}
-	if !strings.Contains(client, ":") {
-		client = ":" + client
-	}
-	host, port, err := parseHostPort(client, 1)
-	m.ClientAddr = net.JoinHostPort(host, strconv.Itoa(port))
-	return m, err
 }

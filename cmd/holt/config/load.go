@@ -4,13 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 )
-
-// ErrEnsemble is the reason for refusing a configuration with several members.
-var ErrEnsemble = errors.New("this build of Holt serves standalone only; ensembles are not there yet. " +
-	"Keep one server line, or none, to start a single server")
 
 // Warning is something an operator should know that does not keep the server from starting.
 type Warning struct {
@@ -116,6 +111,7 @@ func (l *loader) text(name, text string) {
 		l.fail(name, "%w", err)
 		return
 	}
+	l.separate(name, properties)
 	seen := map[string]int{}
 	for _, p := range properties {
 		origin := fmt.Sprintf("%s:%d", name, p.Line)
@@ -124,103 +120,6 @@ func (l *loader) text(name, text string) {
 		}
 		seen[p.Key] = p.Line
 		l.assign(p.Key, p.Value, origin)
-	}
-}
-
-// dynamicFile reads the member list that ZooKeeper keeps in a file of its own (reference: dynamic configuration file).
-func (l *loader) dynamicFile(name, origin string) {
-	text, err := os.ReadFile(name)
-	if err != nil {
-		l.fail(origin, "dynamicConfigFile: %w", err)
-		return
-	}
-	properties, err := ParseProperties(string(text))
-	if err != nil {
-		l.fail(name, "%w", err)
-		return
-	}
-	for _, p := range properties {
-		at := fmt.Sprintf("%s:%d", name, p.Line)
-		switch kind, _, _ := strings.Cut(p.Key, "."); kind {
-		case "server":
-			l.member(p.Key, p.Value, at)
-		case "group", "weight", "version":
-		default:
-			l.fail(at, "%s: only server, group, weight and version lines may stand in a dynamic configuration file", p.Key)
-		}
-	}
-}
-
-func (l *loader) member(name, value, origin string) {
-	id, err := parseNumber(strings.TrimPrefix(name, "server."), 0, 255)
-	if err != nil {
-		l.fail(origin, "%s: the number of a server: %w", name, err)
-		return
-	}
-	m, err := parseMember(id, strings.TrimSpace(value))
-	if err != nil {
-		l.fail(origin, "%s=%s: %w", name, value, err)
-		return
-	}
-	for i := range l.c.Members {
-		if l.c.Members[i].ID == id {
-			l.c.Members[i] = m
-			return
-		}
-	}
-	l.c.Members = append(l.c.Members, m)
-	l.c.origins["server.*"] = origin
-}
-
-// members draws the conclusions from the server lines: several are refused; one gives the id and the client address.
-func (l *loader) members() {
-	c := l.c
-	switch len(c.Members) {
-	case 0:
-		return
-	case 1:
-	default:
-		names := make([]string, len(c.Members))
-		for i, m := range c.Members {
-			names[i] = fmt.Sprintf("server.%d", m.ID)
-		}
-		l.fail(c.origins["server.*"], "%d members (%s): %w", len(names), strings.Join(names, ", "), ErrEnsemble)
-		return
-	}
-	m := c.Members[0]
-	if m.Observer {
-		l.fail(c.origins["server.*"], "server.%d is an observer, and an observer cannot run alone", m.ID)
-	}
-	if m.ClientAddr != "" && !c.given("clientPort", "clientPortAddress", "holt.clientAddr") {
-		host, port, _ := parseHostPort(m.ClientAddr, 1)
-		c.Client.Host, c.Client.Port, c.Client.hostGiven = host, port, true
-		c.origins["holt.clientAddr"] = c.origins["server.*"]
-	}
-	if !c.given("holt.id") {
-		l.myid(m)
-	}
-}
-
-// myid reads the file that tells a member which server line is its own.
-func (l *loader) myid(m Member) {
-	name := filepath.Join(l.c.Data.Dir, "myid")
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		l.c.ID = uint8(m.ID) // one server line leaves no doubt
-		return
-	}
-	if err != nil {
-		l.errs = append(l.errs, fmt.Errorf("reading the number of this server: %w", err))
-		return
-	}
-	id, err := parseNumber(strings.TrimSpace(string(text)), 0, 255)
-	switch {
-	case err != nil:
-		l.fail(name, "%q: %w", strings.TrimSpace(string(text)), err)
-	case id != m.ID:
-		l.fail(name, "this server is number %d, but the only server line is server.%d", id, m.ID)
-	default:
-		l.c.ID = uint8(id)
 	}
 }
 
@@ -249,7 +148,7 @@ func (l *loader) check() {
 			"clients and the admin server cannot share port %d", c.Client.Port)
 	}
 	if c.Tree.TTLNodes && c.ID > serverIDMaxTTL { // EphemeralType.validateServerId
-		l.fail(c.origin("holt.id", "server.*"), "server number %d is too large: with TTL nodes (extendedTypesEnabled) %d is the largest, as session ids of 255 look like their marks",
+		l.fail(c.origin("holt.id", serverKey), "server number %d is too large: with TTL nodes (extendedTypesEnabled) %d is the largest, as session ids of 255 look like their marks",
 			c.ID, serverIDMaxTTL)
 	}
 	l.auth()
@@ -329,6 +228,9 @@ func (c *Config) Format() string {
 	for i := range usedKeys {
 		key := &usedKeys[i]
 		value := key.show(c)
+		if key.Name == serverKey || key.Name == dynamicConfigFile.Name && value == "" {
+			continue // members come below
+		}
 		if key.secret && value != "" {
 			value = "(not shown)"
 		}
@@ -340,6 +242,13 @@ func (c *Config) Format() string {
 			origin = "follows from other keys"
 		}
 		fmt.Fprintf(&b, "%-50s # %s\n", key.Name+"="+value, origin)
+	}
+	for _, m := range c.Members {
+		line := m.String()
+		if c.Peers.DynamicFile != "" {
+			line = "# " + line
+		}
+		fmt.Fprintf(&b, "%-50s # %s\n", line, c.origins[fmt.Sprintf("server.%d", m.ID)])
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,13 +13,13 @@ func Reference() string {
 	b.WriteString("\n## Keys that Holt uses\n\n| key | default | takes | meaning | flag and variable |\n| --- | --- | --- | --- | --- |\n")
 	for i := range usedKeys {
 		k := &usedKeys[i]
-		variables := append([]string{k.Variable()}, k.Env...)
+		names := append([]string{k.Flag(), k.Variable()}, k.Env...)
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
 		value := k.Default()
 		if value == "" {
 			value = "none"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` `%s` |\n", k.Name, cell(value), cell(k.Takes), cell(k.Doc),
-			k.Flag(), strings.Join(variables, "` `"))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | `%s` |\n", k.Name, cell(value), cell(k.Takes), cell(k.Doc), strings.Join(names, "` `"))
 	}
 	b.WriteString("\n## Keys that are accepted, and why they change nothing\n\n" +
 		"Their values are checked where ZooKeeper checks them. Those marked * give a warning at start when they are on.\n\n" +
@@ -60,5 +61,5 @@ a Java property. The file is a Java properties file (` + "`=`, `:` or a blank be
 backslash to continue a line); text is UTF-8.
 
 **Mistakes**: a value that makes no sense is an error with file and line, and the server does not start. An unknown key is a warning.
-What would be unsafe to leave out is an error too: TLS ports, required authentication, several members.
+What would be unsafe to leave out is an error too: TLS ports, required authentication, weighted quorums.
 `
