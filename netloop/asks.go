@@ -48,7 +48,7 @@ func (l *loop) takeTouched() []tree.SessionID {
 		if c == nil || c.session == 0 {
 			continue
 		}
-		if c.touched || c.queue.writes > 0 || c.stall&(stallBusy|stallAnswers) != 0 {
+		if c.touched || c.queue.unanswered() > 0 || c.stall&(stallBusy|stallAnswers) != 0 {
 			ids = append(ids, c.session)
 		}
 		c.touched = false

@@ -17,11 +17,13 @@ type clock struct {
 	trackerMu sync.Mutex // held by tick, and by those who only look
 	tracker   *tracker
 	leading   bool
+	epoch     uint64 // in which this member leads
 
 	reaper reaper
 
-	mu      sync.Mutex
-	changes []sessionChange // since the last tick, from the apply goroutine
+	mu       sync.Mutex
+	changes  []sessionChange  // since the last tick, from the apply goroutine
+	reported []tree.SessionID // heard of by other members since the last tick, from the quorum goroutine
 
 	done sync.WaitGroup
 	stop chan struct{}
@@ -33,8 +35,16 @@ type sessionChange struct {
 	timeoutMs int32 // of an opened or attached one; 0: closed
 }
 
-// clockIntervalMax bounds how long a touch may be under way and how late four-letter dumps may be.
-const clockIntervalMax = 500 * time.Millisecond
+// clockIntervalMax bounds how long a touch waits to be told. Between members it is less, as it waits twice: here to be sent,
+// and at the leader to be looked at.
+const (
+	clockIntervalMax         = 500 * time.Millisecond
+	clockIntervalEnsembleMax = 200 * time.Millisecond
+)
+
+// reportSlack intervals are granted to every session in an ensemble: one that a touch may wait at the member that heard of
+// it, one for the way.
+const reportSlack = 2
 
 // stallFactor ticks of the clock that took longer than so many intervals count as one: the process itself stood still,
 // or the machine did, and clients could not be heard.
@@ -47,8 +57,12 @@ func newClock(s *shared, loops []*loop) *clock {
 	}
 }
 
-func (k *clock) interval() time.Duration {
-	return max(min(time.Duration(k.cfg.TickMs)*time.Millisecond/2, clockIntervalMax), time.Millisecond)
+func (k *clock) interval(alone bool) time.Duration {
+	most := clockIntervalEnsembleMax
+	if alone {
+		most = clockIntervalMax
+	}
+	return max(min(time.Duration(k.cfg.TickMs)*time.Millisecond/2, most), time.Millisecond)
 }
 
 func (k *clock) start() {
@@ -63,7 +77,8 @@ func (k *clock) close() {
 
 func (k *clock) run() {
 	defer k.done.Done()
-	tick := time.NewTicker(k.interval())
+	interval := k.interval(k.quorum.Status().Alone)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	reap := time.NewTicker(k.reaper.interval())
 	defer reap.Stop()
@@ -84,6 +99,10 @@ func (k *clock) run() {
 		now := k.cfg.NowNs()
 		k.tick((now-last)/1e6, touched)
 		last += (now - last) / 1e6 * 1e6
+		if d := k.interval(k.quorum.Status().Alone); d != interval {
+			interval = d
+			tick.Reset(d)
+		}
 	}
 }
 
@@ -95,6 +114,7 @@ func (k *clock) gather() ([]tree.SessionID, bool) {
 		l.do(func() {
 			l.dropSilent()
 			l.dropStuck()
+			l.dropAdrift()
 			answers <- l.takeTouched()
 		})
 	}
@@ -130,55 +150,84 @@ func (k *clock) changed(c sessionChange) {
 	k.changes = append(k.changes, c)
 }
 
-func (k *clock) takeChanges() []sessionChange {
+// touchedElsewhere notes which sessions other members have heard of. It is called on the quorum goroutine.
+func (k *clock) touchedElsewhere(ids []tree.SessionID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	c := k.changes
-	k.changes = nil
-	return c
+	k.reported = append(k.reported, ids...)
 }
 
-// tick counts ms that have passed, if they count.
+func (k *clock) takeNews() (changes []sessionChange, reported []tree.SessionID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	changes, reported = k.changes, k.reported
+	k.changes, k.reported = nil, nil
+	return changes, reported
+}
+
+// tick counts ms that have passed, if they count: only the leader's clock moves. Other members tell it what they heard.
 func (k *clock) tick(ms int64, touched []tree.SessionID) {
 	k.trackerMu.Lock()
 	defer k.trackerMu.Unlock()
-	for _, c := range k.takeChanges() {
+	changes, reported := k.takeNews()
+	epoch := k.quorum.Epoch() // before the role: what is proposed in it fails if the role is no longer true
+	s := k.quorum.Status()
+	if s.Role != quorum.Leader {
+		if k.leading {
+			k.leading, k.tracker = false, newTracker(k.cfg.TickMs)
+		}
+		if len(touched) > 0 {
+			k.quorum.Touch(touched)
+		}
+		return
+	}
+	if !k.leading || epoch != k.epoch {
+		k.leading, k.epoch = true, epoch
+		k.lead(s.Alone)
+		return
+	}
+	interval := k.interval(s.Alone).Milliseconds()
+	most := stallFactor * interval
+	if ms > most+1000 {
+		k.log.Warn("the server stood still; sessions are given that time", "ms", ms)
+	}
+	k.tracker.slackMs = slackMs(s.Alone, interval)
+	if !s.Full {
+		k.tracker.pass(min(ms, most))
+	}
+	for _, c := range changes {
 		if c.timeoutMs > 0 {
 			k.tracker.add(c.id, c.timeoutMs)
 		} else {
 			k.tracker.remove(c.id)
 		}
 	}
-	for _, id := range touched {
-		k.tracker.touch(id)
+	for _, ids := range [...][]tree.SessionID{touched, reported} {
+		for _, id := range ids {
+			k.tracker.touch(id)
+		}
 	}
-	s := k.quorum.Status()
-	leads := s.Role == quorum.Leader
-	if leads && !k.leading {
-		k.lead()
-	}
-	k.leading = leads
-	if !leads || s.Full {
-		return // clocks stand still
-	}
-	most := stallFactor * k.interval().Milliseconds()
-	if ms > most+1000 {
-		k.log.Warn("the server stood still; sessions are given that time", "ms", ms)
-	}
-	ms = min(ms, most)
-	for _, id := range k.tracker.tick(ms) {
+	for _, id := range k.tracker.expire() {
 		k.expire(id)
 	}
 }
 
-// lead begins with every session in the tree and a full timeout for each.
-func (k *clock) lead() {
-	k.tracker.sessions = map[tree.SessionID]*tracked{}
+func slackMs(alone bool, intervalMs int64) int64 {
+	if alone {
+		return 0
+	}
+	return reportSlack * intervalMs
+}
+
+// lead begins with every session in the tree and a full timeout for each: nobody knows when it was heard of last. What
+// commits change from here on comes as changes.
+func (k *clock) lead(alone bool) {
+	k.tracker = newTracker(k.cfg.TickMs)
+	k.tracker.slackMs = slackMs(alone, k.interval(alone).Milliseconds())
 	k.quorum.Tail().Root.Sessions(func(s tree.Session) bool {
 		k.tracker.add(s.ID, s.TimeoutMs)
 		return true
 	})
-	k.tracker.reset()
 }
 
 // expire proposes to close a session that fell silent. If it was attached again in the meantime Apply refuses.
@@ -191,7 +240,7 @@ func (k *clock) expire(id tree.SessionID) {
 	k.cfg.Metrics.SessionsExpired.Inc()
 	k.log.Info("session expired", "session", sessionText(id), "timeout_ms", s.TimeoutMs)
 	b := tree.AppendExpire(nil, &tree.CommandHeader{}, &tree.Expire{ID: id, Owner: s.Owner})
-	if err := k.quorum.Propose(k.quorum.Epoch(), b); err != nil {
+	if err := k.quorum.Propose(k.epoch, b); err != nil {
 		k.log.Debug("session is expired later", "session", sessionText(id), "err", err)
 		k.tracker.renew(id)
 	}

@@ -54,6 +54,7 @@ type Config struct {
 	OutboundBytesMax     int // unsent bytes at which a connection is closed; default 16 MiB, raised to hold large frames
 	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB, raised to hold large frames
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
+	LeaderWaitMs         int // that a ConnectRequest waits for a leader; default 2000
 
 	SkipACL        bool                             // zookeeper.skipACL
 	DigestDisabled bool                             // DigestAuthenticationProvider.enabled=false
@@ -115,6 +116,7 @@ func (c *Config) setDefaults() error {
 	c.OutboundBytesMax = max(c.OutboundBytesMax, 2*c.FrameBytesMax+4*outboundBytesSoft)
 	c.InboundBytesMax = max(c.InboundBytesMax, 4*c.FrameBytesMax)
 	def(&c.SessionlessTimeoutMs, 10000)
+	def(&c.LeaderWaitMs, 2000)
 	def(&c.ContainerCheckIntervalMs, 60000)
 	def(&c.ContainerMaxPerMinute, 10000)
 	if c.Logger == nil {

@@ -45,6 +45,7 @@ const (
 	stallBusy                       // the proposal queue is full; until it has drained
 	stallOutbound                   // the client does not read its replies; until it did
 	stallListing                    // a long listing is being written
+	stallLeader                     // until there is a leader to open a session with
 	stallEnd                        // nothing is taken after what was sent last
 )
 
@@ -64,6 +65,7 @@ type conn struct {
 	touched bool // heard of since the tracker asked
 	proven  bool // has an id of one of Config.AuthSchemes, if some are asked for
 	hasRO   bool // the ConnectRequest had the readOnly byte
+	synced  bool // this member was brought up to date for the ConnectRequest
 
 	in   []byte // received and not taken; in[inAt:] is live
 	inAt int
@@ -84,6 +86,8 @@ type conn struct {
 	since   int64 // wall clock, ms
 	sinceNs int64
 	stats   connStats
+
+	awaitsNs int64 // since when its ConnectRequest waits for a leader, 0: it does not
 }
 
 // connStats is what cons tells of a connection.

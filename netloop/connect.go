@@ -21,34 +21,45 @@ const (
 )
 
 // connect takes the first frame of a connection. Opening and attaching go through the log, so that they are ordered
-// with the writes of the session's former connection; the password is checked there too, before that one is dropped.
-func (l *loop) connect(c *conn, payload []byte) {
+// with the writes of the session's former connection; the password is checked there too, before that one is dropped. It
+// returns false if the request has to wait: it is not taken then, and comes again.
+func (l *loop) connect(c *conn, payload []byte) bool {
 	r := wire.NewReader(payload)
 	var q wire.ConnectRequest
 	if !q.Parse(&r) {
 		l.drop(c, "malformed ConnectRequest")
-		return
+		return true
+	}
+	s := l.quorum.Status()
+	if !led(&s) {
+		l.awaitLeader(c)
+		return false
 	}
 	if tree.Zxid(q.LastZxidSeen) > l.root.Zxid() {
+		if !s.Alone && !c.synced {
+			l.awaitSync(c)
+			return false
+		}
 		l.log.Info("closing connection of a client that has seen a newer state; it will try another server",
 			"client", c.addr, "seen", zxidText(q.LastZxidSeen), "here", zxidText(int64(l.root.Zxid())))
 		l.close(c)
-		return
+		return true
 	}
 	c.hasRO = q.HasReadOnly
 	c.timeoutMs = int32(min(max(int(q.TimeoutMs), l.cfg.MinSessionTimeoutMs), l.cfg.MaxSessionTimeoutMs))
 	if q.SessionID == 0 {
 		l.openSession(c)
-		return
+		return true
 	}
 	if copy(c.password[:], q.Password) != wire.PasswordBytes || len(q.Password) != wire.PasswordBytes {
 		l.refuseSession(c)
-		return
+		return true
 	}
 	c.stage, c.stall = stageConnecting, c.stall|stallSession
 	head := l.enqueue(c, &wire.RequestHeader{Op: wire.OpCreateSession}, tree.OpAttachSession)
 	l.commands = tree.AppendAttachSession(l.commands, &head,
 		&tree.AttachSession{ID: tree.SessionID(q.SessionID), TimeoutMs: c.timeoutMs, Password: c.password})
+	return true
 }
 
 // openSession asks for a new session.
@@ -65,6 +76,10 @@ func (l *loop) openSession(c *conn) {
 // connected answers the ConnectRequest.
 func (l *loop) connected(c *conn, t *tree.Txn, startNs int64) {
 	if t.Op == tree.OpOpenSession && t.Code == tree.NodeExists {
+		if l.busy {
+			l.drop(c, "the id of its session was in use, and another cannot be asked for now")
+			return
+		}
 		l.openSession(c) // the clock went back since these ids were used; the next one is as good
 		l.propose(c)
 		return

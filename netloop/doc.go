@@ -34,7 +34,8 @@
 //	  ▼                                                         │             ▲   ▲
 //	quorum ── Commit ── Published ── wake ──▶ loop.turn ──▶ advance ── events ┘   └ replies, reads that waited
 //	  ▲
-//	  └── Expire, Reap ── clock ◀── sessions heard of ── loops
+//	  ├── Expire, Reap ── clock ◀── sessions heard of ── loops
+//	  └── Touch (where another member leads) ──┘
 //
 // # Invariants
 //
@@ -45,9 +46,14 @@
 //	N5  A loop holds at most flushConnsMax writes or one slice of a listing per connection before it polls again.
 //	N6  What waits is bounded: requests and their bytes per connection, writes in all, bytes not yet decoded, bytes not
 //	    yet sent. Full means that the connection's socket is not read, and only where that does not help that it is closed.
-//	N7  A session never expires early: its clock stands still while the member does not lead, the log is full, a loop
-//	    has not reported what it heard, or the process itself stood still.
+//	N7  A session never expires early: only the leader's clock moves, it stands still while the log is full, a loop has
+//	    not reported what it heard, or the process itself stood still; it grants the time that other members' reports
+//	    take; and a new leader begins with a full timeout for every session.
 //	N8  No connection outlives Stop, nor does a goroutine.
+//	N9  No write of a connection is committed after one that it sent before was lost: when an epoch ends, connections
+//	    with unanswered writes are closed, and commands of the old epoch are not proposed in the new one.
+//	N10 No session sees an older state than it has seen, on whichever member: who has seen more than this member waits
+//	    until it is as far. Who may have missed changes (a state that came whole) is closed.
 //
 // # Ownership
 //
@@ -62,4 +68,9 @@
 // sources of writes; writes that cannot be accepted are answered with SystemError while reads go on. A connection that
 // does not read its replies is not read either, and closed when events pile up. Running out of file descriptors delays
 // new connections. A loop that finds the order of transactions broken closes the connection concerned and says so.
+//
+// When an epoch ends (the leader, its term or the way to it changed) only connections with unanswered writes are closed.
+// Without a leader reads go on and writes wait; a connection is closed when a third of its session timeout has passed
+// without contact, so that the client has time to take its session to another member; a ConnectRequest waits for
+// Config.LeaderWaitMs. A member that was removed from its ensemble closes all.
 package netloop

@@ -9,19 +9,28 @@ import (
 	"testing"
 	"time"
 
+	"holt/perf"
 	"holt/quorum"
 	"holt/tree"
 )
 
 const testProcess = 77
 
-// fakeQuorum commits what is proposed on one goroutine, in batches whose size and pace a test chooses.
+// fakeQuorum commits what is proposed on one goroutine, in batches whose size and pace a test chooses. With followers it is
+// the leader of an ensemble: they hand it what they are asked and apply what it commits.
 type fakeQuorum struct {
-	t     *testing.T
-	state *tree.State
-	rules tree.Rules
+	t       *testing.T
+	process uint32
+	state   *tree.State
+	rules   tree.Rules
+	leader  *fakeQuorum // of a follower
 
 	mu        sync.Mutex
+	followers []*fakeQuorum
+	epoch     uint64
+	lost      func()
+	touched   func([]tree.SessionID)
+	lag       func() // called before a follower applies a batch
 	chain     *quorum.Chain
 	published func(*quorum.Commit)
 	status    quorum.Status
@@ -36,13 +45,38 @@ type fakeQuorum struct {
 }
 
 func newFakeQuorum(t *testing.T) *fakeQuorum {
-	q := &fakeQuorum{t: t, state: tree.New(), rules: tree.RuleTTL, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	q := &fakeQuorum{t: t, process: testProcess, state: tree.New(), rules: tree.RuleTTL, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	q.chain = quorum.NewChain(q.state.Root())
-	q.status = quorum.Status{Role: quorum.Leader, Leader: 1, Term: 1}
+	q.status = quorum.Status{ID: 1, Role: quorum.Leader, Leader: 1, Term: 1, Alone: true, Voters: 1}
 	q.done.Add(1)
 	go q.run()
 	t.Cleanup(func() { close(q.stop); q.done.Wait() })
 	return q
+}
+
+// newFakeEnsemble returns a leader and a follower, processes testProcess and testProcess+1.
+func newFakeEnsemble(t *testing.T) (leader, follower *fakeQuorum) {
+	leader = newFakeQuorum(t)
+	follower = &fakeQuorum{t: t, process: testProcess + 1, state: tree.New(), leader: leader}
+	follower.chain = quorum.NewChain(follower.state.Root())
+	leader.set(func() {
+		leader.followers = append(leader.followers, follower)
+		leader.status = quorum.Status{ID: 1, Role: quorum.Leader, Leader: 1, Term: 1, Voters: 2}
+	})
+	follower.status = quorum.Status{ID: 2, Role: quorum.Follower, Leader: 1, Term: 1, Voters: 2}
+	return leader, follower
+}
+
+// endEpoch loses what has not been committed.
+func (q *fakeQuorum) endEpoch() {
+	q.mu.Lock()
+	q.epoch++
+	q.waiting = nil
+	lost := q.lost
+	q.mu.Unlock()
+	if lost != nil {
+		lost()
+	}
 }
 
 func (q *fakeQuorum) Tail() *quorum.Commit {
@@ -57,15 +91,38 @@ func (q *fakeQuorum) OnPublished(f func(*quorum.Commit)) {
 	q.published = f
 }
 
-func (q *fakeQuorum) Epoch() uint64                    { return 0 }
-func (q *fakeQuorum) OnLost(func())                    {}
-func (q *fakeQuorum) OnTouched(func([]tree.SessionID)) {}
-func (q *fakeQuorum) Touch([]tree.SessionID)           {}
+func (q *fakeQuorum) Epoch() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.epoch
+}
 
+func (q *fakeQuorum) OnLost(f func()) { q.set(func() { q.lost = f }) }
+
+func (q *fakeQuorum) OnTouched(f func([]tree.SessionID)) { q.set(func() { q.touched = f }) }
+
+// Touch tells the leader, of copies that the caller may not see.
+func (q *fakeQuorum) Touch(ids []tree.SessionID) {
+	if q.leader == nil {
+		return
+	}
+	q.leader.mu.Lock()
+	f := q.leader.touched
+	q.leader.mu.Unlock()
+	if f != nil {
+		f(ids)
+	}
+}
+
+// Status is in contact with the leader unless a test said since when it is not.
 func (q *fakeQuorum) Status() quorum.Status {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.status
+	s := q.status
+	if s.ContactNs == 0 {
+		s.ContactNs = perf.Now()
+	}
+	return s
 }
 
 func (q *fakeQuorum) set(f func()) {
@@ -75,11 +132,17 @@ func (q *fakeQuorum) set(f func()) {
 	q.notify()
 }
 
-func (q *fakeQuorum) Propose(_ uint64, commands []byte) error {
+func (q *fakeQuorum) Propose(epoch uint64, commands []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.refuse != nil {
 		return q.refuse
+	}
+	if epoch != q.epoch {
+		return quorum.ErrLost
+	}
+	if q.leader != nil {
+		return q.leader.Propose(q.leader.Epoch(), commands)
 	}
 	for len(commands) > 0 {
 		_, _, rest, err := tree.ParseCommand(commands)
@@ -98,6 +161,9 @@ func (q *fakeQuorum) Sync(o tree.Origin, tag uint64) error {
 	defer q.mu.Unlock()
 	if q.refuse != nil {
 		return q.refuse
+	}
+	if q.leader != nil {
+		return q.leader.Sync(o, tag)
 	}
 	q.syncs = append(q.syncs, quorum.Synced{Origin: o, Tag: tag})
 	q.notify()
@@ -147,16 +213,42 @@ func (q *fakeQuorum) commit() bool {
 	}
 	q.waiting = q.waiting[n:]
 	q.syncs = nil
-	term := q.status.Term
+	term, members := q.status.Term, append([]*fakeQuorum{q}, q.followers...)
 	q.mu.Unlock()
-	c := &quorum.Commit{Root: q.Tail().Root, Synced: synced}
-	if n > 0 {
-		a, err := q.state.Apply(tree.Batch{Term: term, Data: batch, Local: testProcess})
+	if n == 0 {
+		batch = nil
+	}
+	for _, m := range members {
+		m.apply(term, batch, synced)
+	}
+	return true
+}
+
+// apply publishes what a batch does, if there is one, and the member's own syncs.
+func (q *fakeQuorum) apply(term uint64, batch []byte, synced []quorum.Synced) {
+	q.mu.Lock()
+	lag := q.lag
+	q.mu.Unlock()
+	if lag != nil {
+		lag()
+	}
+	c := &quorum.Commit{Root: q.Tail().Root}
+	for _, s := range synced {
+		if s.Origin.Process == q.process {
+			c.Synced = append(c.Synced, s)
+		}
+	}
+	if batch != nil {
+		a, err := q.state.Apply(tree.Batch{Term: term, Data: batch, Local: q.process})
 		if err != nil {
 			panic(err)
 		}
 		c.Root, c.Txns, c.Changes = a.Root, a.Txns, a.Changes
 	}
+	q.publish(c)
+}
+
+func (q *fakeQuorum) publish(c *quorum.Commit) {
 	q.mu.Lock()
 	q.chain.Publish(c)
 	published := q.published
@@ -164,13 +256,17 @@ func (q *fakeQuorum) commit() bool {
 	if published != nil {
 		published(c)
 	}
-	return true
 }
 
 // startServer serves on a loopback port of the kernel's choice until the test ends.
 func startServer(t *testing.T, q *fakeQuorum, change func(*Config)) (*Server, string) {
 	t.Helper()
-	s := newServer(t, change)
+	s := newServer(t, func(c *Config) {
+		c.Process = q.process
+		if change != nil {
+			change(c)
+		}
+	})
 	return s, start(t, s, q)
 }
 

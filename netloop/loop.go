@@ -33,7 +33,9 @@ type loop struct {
 	host  host
 	nowNs int64 // stamped at the start of a turn
 
-	epoch  uint64         // in which its commands are proposed, see quorum.Quorum.Epoch
+	epoch    uint64 // in which its commands are proposed, see quorum.Quorum.Epoch
+	lostSeen uint64 // ends of epochs it knows of
+
 	cursor *quorum.Commit // the last commit that was walked
 	root   *tree.Root     // its root
 
@@ -61,6 +63,7 @@ type loop struct {
 	resumed   []*conn // have a stall less
 	choked    []*conn // wait for their client to read
 	silent    []*conn // connected and without a session, in the order they came
+	awaiting  []*conn // their ConnectRequests wait for a leader, in the order they came
 
 	stat        tree.Stat // scratch
 	buffers     [][]byte  // for reuse
@@ -85,7 +88,9 @@ func newLoop(s *shared, index int) *loop {
 }
 
 // begin takes the place at the end of the chain.
-func (l *loop) begin(tail *quorum.Commit) { l.cursor, l.root = tail, tail.Root }
+func (l *loop) begin(tail *quorum.Commit) {
+	l.cursor, l.root, l.epoch = tail, tail.Root, l.quorum.Epoch()
+}
 
 // wake asks for a turn, once however often it is called.
 func (l *loop) wake() {
@@ -101,7 +106,7 @@ func (l *loop) turn() {
 	if c := l.cursor.Next(); c != nil {
 		l.perf.Lag(l.nowNs - c.AtNs)
 	}
-	l.advance()
+	l.catchUp()
 	l.asked()
 	l.finish()
 }
@@ -143,7 +148,7 @@ const slotBits = 24
 func (l *loop) receive(c *conn, b []byte) {
 	l.start()
 	l.perf.Received(0, len(b))
-	l.advance()
+	l.catchUp()
 	if c.live() {
 		l.take(c, b)
 	}
@@ -241,6 +246,7 @@ func (l *loop) finish() {
 		l.retry()
 	}
 	l.poll()
+	l.pollLeader()
 	n := min(len(l.resumed), flushConnsMax)
 	for i := 0; i < n; i++ {
 		l.resume(l.resumed[i])
@@ -367,6 +373,9 @@ func (l *loop) advance() {
 // walk does one commit: transaction by transaction, then syncs, then the reads that waited for any of these.
 func (l *loop) walk(c *quorum.Commit) {
 	mine := c.Loops&(1<<l.index) != 0
+	if c.Installed {
+		l.replaced()
+	}
 	if mine || c.Moved || !l.watches.Empty() {
 		for i := range c.Txns {
 			l.txn(&c.Txns[i], c.Changes)
@@ -502,6 +511,10 @@ func (l *loop) answerFront(c *conn, root *tree.Root) {
 		l.read(c, &h, r.Rest(), root, p.startNs)
 	case kindSync:
 		l.addOutstanding(-1)
+		if c.stage == stageFresh {
+			l.relieve(c, stallSession) // its ConnectRequest is looked at again
+			return
+		}
 		r := wire.NewReader(payload)
 		var h wire.RequestHeader
 		h.Parse(&r)
@@ -564,6 +577,7 @@ type shared struct {
 	outstanding atomic.Int64 // writes and syncs that wait for the quorum
 	inboundAll  atomic.Int64 // bytes of incomplete requests
 	refusedAt   atomic.Int64 // in which period refusing writes was logged last
+	epochsLost  atomic.Uint64
 	ids         sessionIDs
 	words       words
 	oversized   atomic.Bool // a reply beyond jute.maxbuffer was logged

@@ -33,7 +33,8 @@ type pending struct {
 type queue struct {
 	entries []pending // entries[first:] are live
 	first   int
-	writes  int // unanswered entries of kind kindWrite or kindSync
+	writes  int // unanswered entries of kindWrite
+	syncs   int // and of kindSync
 	tag     uint64
 
 	kept     []byte // kept[i] is payload byte keptBase+i
@@ -53,9 +54,7 @@ func (q *queue) waits() bool { return !q.empty() && q.back().kind != kindWrite }
 func (q *queue) push(p pending) *pending {
 	q.tag++
 	p.tag = q.tag
-	if p.kind == kindWrite || p.kind == kindSync {
-		q.writes++
-	}
+	q.count(p.kind, 1)
 	q.entries = append(q.entries, p)
 	return q.back()
 }
@@ -85,9 +84,7 @@ const queueEntriesKept = 64
 func (q *queue) pop() pending {
 	p := q.entries[q.first]
 	q.first++
-	if p.kind == kindWrite || p.kind == kindSync {
-		q.writes--
-	}
+	q.count(p.kind, -1)
 	switch {
 	case q.empty():
 		q.first = 0
@@ -125,9 +122,28 @@ func (q *queue) trim() {
 	}
 }
 
-// clear drops everything and returns how many writes and syncs were unanswered.
+// count keeps account of what waits for the quorum.
+func (q *queue) count(k kind, n int) {
+	switch k {
+	case kindWrite:
+		q.writes += n
+	case kindSync:
+		q.syncs += n
+	}
+}
+
+// unanswered is how many entries wait for the quorum.
+func (q *queue) unanswered() int { return q.writes + q.syncs }
+
+// refuse makes an error the answer to an entry that waited for the quorum.
+func (q *queue) refuse(p *pending, code tree.Code) {
+	q.count(p.kind, -1)
+	p.kind, p.code, p.size = kindRefused, code, 0
+}
+
+// clear drops everything and returns how many entries waited for the quorum.
 func (q *queue) clear() int {
-	n := q.writes
+	n := q.unanswered()
 	*q = queue{tag: q.tag}
 	return n
 }

@@ -161,8 +161,7 @@ func (l *loop) request(c *conn, payload []byte) bool {
 			c.stall |= stallBusy
 			return false
 		}
-		l.connect(c, payload)
-		return true
+		return l.connect(c, payload)
 	}
 	r := wire.NewReader(payload)
 	var h wire.RequestHeader
@@ -208,7 +207,7 @@ func (l *loop) request(c *conn, payload []byte) bool {
 // crowded says whether a connection with unanswered requests may not add another one.
 func (l *loop) crowded(c *conn) bool {
 	return c.queue.len() >= l.cfg.OutstandingPerConn || c.queue.keptBytes() > keptBytesMax ||
-		c.queue.writes > 0 && l.outstanding.Load()+int64(l.batch) >= int64(l.cfg.OutstandingMax)
+		c.queue.unanswered() > 0 && l.outstanding.Load()+int64(l.batch) >= int64(l.cfg.OutstandingMax)
 }
 
 // touch notes that the connection was heard of, for the session's clock.
@@ -247,7 +246,10 @@ func (l *loop) propose(c *conn) {
 	if cap(l.commands) > bufferBytesKept+l.cfg.FrameBytesMax {
 		l.commands = nil
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, quorum.ErrLost):
+		l.lose(l.quorum.Epoch())
+	case err != nil:
 		l.refuse(c, l.refused, err)
 	}
 }
@@ -255,24 +257,21 @@ func (l *loop) propose(c *conn) {
 // retry offers the quorum again what it had no room for; then connections that waited for it go on.
 func (l *loop) retry() {
 	err := l.quorum.Propose(l.epoch, l.held)
-	if errors.Is(err, quorum.ErrBusy) {
+	switch {
+	case errors.Is(err, quorum.ErrBusy):
 		return
-	}
-	l.busy = false
-	if err != nil && l.heldBy.stage != stageGone {
+	case errors.Is(err, quorum.ErrLost):
+		l.lose(l.quorum.Epoch())
+		return
+	case err != nil && l.heldBy.stage != stageGone:
 		l.refuse(l.heldBy, l.heldTag, err)
 	}
-	l.held, l.heldBy = l.held[:0], nil
-	for _, c := range l.conns {
-		if c != nil && c.stall&stallBusy != 0 {
-			l.relieve(c, stallBusy)
-		}
-	}
+	l.unhold()
 }
 
 const refusedLogEvery = int64(10 * time.Second)
 
-// refuse answers the writes from tag on with an error: nobody leads, or the log is full.
+// refuse answers the writes from tag on with an error: the log is full, or this member was removed.
 func (l *loop) refuse(c *conn, tag uint64, err error) {
 	if l.refusedAt.Swap(l.nowNs/refusedLogEvery) != l.nowNs/refusedLogEvery {
 		l.log.Warn("refusing writes; reads go on (is the disk full, is a quorum of members up?)", "err", err)
@@ -283,8 +282,7 @@ func (l *loop) refuse(c *conn, tag uint64, err error) {
 	}
 	for i := c.queue.first; i < len(c.queue.entries); i++ {
 		if p := &c.queue.entries[i]; p.tag >= tag && p.kind == kindWrite {
-			p.kind, p.code = kindRefused, tree.SystemError
-			c.queue.writes--
+			c.queue.refuse(p, tree.SystemError)
 			l.addOutstanding(-1)
 		}
 	}
@@ -294,11 +292,13 @@ func (l *loop) refuse(c *conn, tag uint64, err error) {
 // sync asks the quorum how far this server has to come.
 func (l *loop) sync(c *conn, h *wire.RequestHeader, payload []byte) {
 	l.propose(c)
+	if !c.live() {
+		return
+	}
 	p := c.queue.keep(pending{kind: kindSync, xid: h.Xid, op: h.Op, startNs: l.nowNs}, payload)
 	l.addOutstanding(1)
 	if err := l.quorum.Sync(c.origin(), p.tag); err != nil {
-		p.kind, p.code, p.size = kindRefused, tree.SystemError, 0
-		c.queue.writes--
+		c.queue.refuse(p, tree.SystemError)
 		l.addOutstanding(-1)
 		l.drain(c, l.root)
 	}

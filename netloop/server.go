@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holt/quorum"
+	"holt/tree"
 )
 
 // Server serves ZooKeeper clients: New, Start, Stop, once each.
@@ -50,6 +51,8 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 	}
 	s.clock = newClock(&s.shared, s.loops)
 	q.OnPublished(s.published)
+	q.OnLost(s.lost)
+	q.OnTouched(s.clock.touchedElsewhere)
 	s.clock.start()
 	conns, files := connsMax(s.cfg.MaxConns)
 	s.acceptor = &acceptor{listener: ln.(*net.TCPListener), enroll: s.reactor.enroll, log: s.log, metrics: s.cfg.Metrics, perIP: s.cfg.MaxClientConns, all: conns}
@@ -63,9 +66,17 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 func (s *Server) published(c *quorum.Commit) {
 	s.clock.published(c)
 	for i, l := range s.loops {
-		if c.Moved || c.Loops&(1<<i) != 0 || len(c.Changes) > 0 && l.hasWatches.Load() {
+		if c.Moved || c.Installed || c.Loops&(1<<i) != 0 || len(c.Changes) > 0 && l.hasWatches.Load() {
 			l.wake()
 		}
+	}
+}
+
+// lost wakes the loops when an epoch has ended. It is called on the quorum goroutine.
+func (s *Server) lost() {
+	s.epochsLost.Add(1)
+	for _, l := range s.loops {
+		l.wake()
 	}
 }
 
@@ -104,6 +115,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	close(s.stopped)
 	s.words.close()
 	s.quorum.OnPublished(func(*quorum.Commit) {})
+	s.quorum.OnLost(func() {})
+	s.quorum.OnTouched(func([]tree.SessionID) {})
 	return errors.Join(err, s.reactor.stop())
 }
 

@@ -13,6 +13,7 @@ import "holt/tree"
 type tracker struct {
 	tickMs   int64
 	nowMs    int64
+	slackMs  int64 // for touches on their way from other members
 	sessions map[tree.SessionID]*tracked
 	buckets  map[int64][]tree.SessionID // by the deadline they were put there with
 	next     int64                      // the oldest bucket that may hold something
@@ -30,7 +31,7 @@ func newTracker(tickMs int) *tracker {
 
 // deadline rounds up to the end of a bucket, strictly later than the timeout.
 func (t *tracker) deadline(timeoutMs int64) int64 {
-	return ((t.nowMs+timeoutMs)/t.tickMs + 1) * t.tickMs
+	return ((t.nowMs+t.slackMs+timeoutMs)/t.tickMs + 1) * t.tickMs
 }
 
 // add begins or renews a session: it has a full timeout from now.
@@ -63,18 +64,11 @@ func (t *tracker) touch(id tree.SessionID) {
 	}
 }
 
-// reset gives every session a full timeout from now: after a change of leader nobody knows who was heard of.
-func (t *tracker) reset() {
-	t.buckets = map[int64][]tree.SessionID{}
-	for id, s := range t.sessions {
-		s.deadlineMs = t.deadline(s.timeoutMs)
-		t.list(id, s)
-	}
-}
+// pass moves the clock. What was heard of until now is to be told next, before expire.
+func (t *tracker) pass(ms int64) { t.nowMs += ms }
 
-// tick moves the clock and returns the sessions whose time is up, once each unless renew is called.
-func (t *tracker) tick(ms int64) []tree.SessionID {
-	t.nowMs += ms
+// expire returns the sessions whose time is up, once each unless renew is called.
+func (t *tracker) expire() []tree.SessionID {
 	var expired []tree.SessionID
 	for t.next <= t.nowMs {
 		ids := t.buckets[t.next]
@@ -96,7 +90,7 @@ func (t *tracker) tick(ms int64) []tree.SessionID {
 	return expired
 }
 
-// renew lists a session again whose expiry could not be proposed; it is returned by the next tick but one.
+// renew lists a session again whose expiry could not be proposed; it is returned again after a tick.
 func (t *tracker) renew(id tree.SessionID) {
 	if s := t.sessions[id]; s != nil && s.bucketMs == 0 {
 		s.deadlineMs = t.deadline(0)

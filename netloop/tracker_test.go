@@ -41,7 +41,7 @@ func TestN7_TrackerAgainstTwin(t *testing.T) {
 			default:
 				ms := r.Int64N(int64(tickMs)) + 1
 				slow.nowMs += ms
-				for _, id := range fast.tick(ms) {
+				for _, id := range tick(fast, ms) {
 					h, ok := slow.heard[id]
 					if !ok {
 						t.Fatalf("seed %d: session %d expired and is not open", seed, id)
@@ -62,24 +62,30 @@ func TestN7_TrackerAgainstTwin(t *testing.T) {
 	}
 }
 
-func TestTrackerRenewAndReset(t *testing.T) {
+// tick lets time pass in which nothing was heard.
+func tick(k *tracker, ms int64) []tree.SessionID {
+	k.pass(ms)
+	return k.expire()
+}
+
+func TestTrackerRenew(t *testing.T) {
 	k := newTracker(100)
 	k.add(1, 300)
 	k.add(2, 300)
-	if got := k.tick(400); fmt.Sprint(got) != "[1 2]" {
+	if got := tick(k, 400); fmt.Sprint(got) != "[1 2]" {
 		t.Errorf("expired %v, want [1 2]", got)
 	}
 	k.touch(1) // too late
 	k.renew(2)
-	if got := k.tick(200); fmt.Sprint(got) != "[2]" {
+	if got := tick(k, 200); fmt.Sprint(got) != "[2]" {
 		t.Errorf("expired %v, want [2]", got)
 	}
-	k.reset()
-	if got := k.tick(300); len(got) != 0 {
+	k.add(1, 300)
+	if got := tick(k, 300); len(got) != 0 {
 		t.Errorf("expired %v within a fresh timeout", got)
 	}
-	if got := k.tick(200); len(got) != 2 {
-		t.Errorf("expired %v, want both", got)
+	if got := tick(k, 200); fmt.Sprint(got) != "[1]" {
+		t.Errorf("expired %v, want [1]", got)
 	}
 }
 
@@ -92,7 +98,7 @@ func BenchmarkTrackerTouch(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		k.touch(tree.SessionID(i % 100_000))
 		if i%100_000 == 0 {
-			k.tick(1000)
+			tick(k, 1000)
 		}
 	}
 }

@@ -151,6 +151,8 @@ func (m *Metrics) writeParts(w io.Writer) {
 		from *Counter
 	}{
 		{"holt_connections_closed_slow_total", &m.ConnsSlow},
+		{"holt_connections_closed_unsure_total", &m.ConnsUnsure},
+		{"holt_connections_closed_leaderless_total", &m.ConnsLeaderless},
 		{"holt_large_replies_total", &m.LargeReplies},
 		{"holt_events_denied_total", &m.EventsDenied},
 		{"holt_quota_exceeded_total", &m.QuotaExceeded},

@@ -83,6 +83,8 @@ type Metrics struct {
 	// Connections and sessions.
 	ConnsAccepted, ConnsRejected, ConnsSilent, ConnsAttached Counter // silent: closed without a ConnectRequest
 	ConnsSlow                                                Counter // closed because they did not read
+	ConnsUnsure                                              Counter // closed because the leader changed before a write was answered
+	ConnsLeaderless                                          Counter // closed for want of a leader
 	LargeRequests, LargeReplies                              Counter
 	SessionsExpired, AuthFailures, HandshakesFailed          Counter
 	FourLetterPackets                                        Counter
