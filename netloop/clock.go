@@ -92,7 +92,8 @@ func (k *clock) run() {
 		case <-k.stop:
 			return
 		}
-		touched, ok := k.gather()
+		stalled := k.cfg.NowNs()-last > stallFactor*int64(interval) // then the leader could not be heard either
+		touched, ok := k.gather(stalled)
 		if !ok {
 			return
 		}
@@ -108,13 +109,15 @@ func (k *clock) run() {
 
 // gather asks every loop which sessions it heard of. A loop that is stuck holds up the answer, and so nothing expires
 // that it could have heard of.
-func (k *clock) gather() ([]tree.SessionID, bool) {
+func (k *clock) gather(stalled bool) ([]tree.SessionID, bool) {
 	answers := make(chan []tree.SessionID, len(k.loops))
 	for _, l := range k.loops {
 		l.do(func() {
 			l.dropSilent()
 			l.dropStuck()
-			l.dropAdrift()
+			if !stalled {
+				l.dropAdrift()
+			}
 			answers <- l.takeTouched()
 		})
 	}
@@ -176,9 +179,7 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 		if k.leading {
 			k.leading, k.tracker = false, newTracker(k.cfg.TickMs)
 		}
-		if len(touched) > 0 {
-			k.quorum.Touch(touched)
-		}
+		k.quorum.Touch(touched) // without any too: the answer shows that the leader is there
 		return
 	}
 	if !k.leading || epoch != k.epoch {
