@@ -29,6 +29,7 @@ type client struct {
 	state      clientState
 	writing    bool // epoll shall tell when the socket takes more
 	dirty      bool // has output and is on the loop's list
+	told       bool // the run, that it is ready
 	keep       bool // the session is to be re-attached on the next connection
 
 	attempts  int // to connect, since the start: chooses the server
@@ -101,6 +102,12 @@ type actor interface {
 	idle(c *client) bool                       // whether nothing is under way
 }
 
+// watchData queues getData with a watch.
+func (c *client) watchData(path []byte, kind uint8, arg uint32) {
+	b := wire.AppendBuffer(c.begin(wire.OpGetData), path)
+	c.end(wire.AppendBool(b, true), kind, arg, 0)
+}
+
 // quiet is an actor that does nothing; others embed it.
 type quiet struct{}
 
@@ -125,8 +132,13 @@ func (quiet) lost(c *client, unanswered int, err error) {
 	c.reconnect(reconnectDelayNs)
 }
 
-// ready tells the run that the connection has done what must come before the load.
-func (c *client) ready() { c.loop.run.clientReady(nil) }
+// ready tells the run that the connection has done what must come before the load. Only the first time counts.
+func (c *client) ready() {
+	if !c.told {
+		c.told = true
+		c.loop.run.clientReady(nil)
+	}
+}
 
 func (c *client) fault(f Fault, what string, n int64) { c.loop.tally.fault(f, what, n) }
 
@@ -314,7 +326,8 @@ func (c *client) look() {
 			c.fail(errSilent)
 		}
 	case clientOpen:
-		if now-c.sentNs > c.timeoutNs/3 {
+		// Not all after the same time: sessions that were opened together need not ping together.
+		if spread := int64(c.number%64) * c.timeoutNs / 1024; now-c.sentNs > c.timeoutNs/3-spread {
 			c.ping()
 		}
 		if now-c.heldNs > c.timeoutNs*2/3 && (c.pingNs != 0 && now-c.pingNs > c.timeoutNs/4) {

@@ -45,6 +45,9 @@ func (c *collector) begin() {
 	c.servers.begin()
 }
 
+// opened says whether the measured part was reached.
+func (c *collector) opened() bool { return !c.beginsAt.IsZero() }
+
 func (c *collector) end() {
 	c.elapsed = time.Since(c.beginsAt)
 	c.servers.end()

@@ -156,8 +156,9 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-func orElse[T int | time.Duration](v *T, otherwise T) {
-	if *v == 0 {
+func orElse[T int | time.Duration | string](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
 		*v = otherwise
 	}
 }

@@ -28,7 +28,8 @@ type loop struct {
 	queue      []*client // wait for their turn to connect
 	schedule   schedule  // of an open loop
 	stuck      bool      // it is behind, and no connection takes a request
-	lookNs     int64
+	lookNs     int64     // when to look at clients again
+	lookAt     int
 	drained    bool
 
 	mail struct {
@@ -61,7 +62,8 @@ const (
 	frameBytesMax    = 1 << 30
 	connectingMax    = 64 // at once, by a loop: a listener's backlog is short
 	reconnectDelayNs = int64(50 * time.Millisecond)
-	waitMax          = 100 * time.Millisecond
+	lookTickNs       = int64(20 * time.Millisecond)
+	waitMax          = 20 * time.Millisecond
 	tagConnect       = int32(-1) // for the client itself; others are the actor's
 )
 
@@ -263,14 +265,16 @@ func (l *loop) flushDirty() {
 	l.dirty = l.dirty[:0]
 }
 
-// look lets every client see to its session, several times per session timeout.
+// look lets clients see to their sessions, each several times per session timeout and not all at once.
 func (l *loop) look() {
-	if l.now < l.lookNs {
+	if l.now < l.lookNs || len(l.clients) == 0 {
 		return
 	}
-	l.lookNs = l.now + min(int64(time.Second), l.run.cfg.SessionTimeout.Nanoseconds()/16)
-	for _, c := range l.clients {
-		c.look()
+	period := min(int64(time.Second), l.run.cfg.SessionTimeout.Nanoseconds()/16)
+	l.lookNs = l.now + lookTickNs
+	for range 1 + int64(len(l.clients))*lookTickNs/period {
+		l.lookAt = (l.lookAt + 1) % len(l.clients)
+		l.clients[l.lookAt].look()
 	}
 }
 

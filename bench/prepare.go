@@ -96,6 +96,16 @@ func appendDigits(dst []byte, v uint32, width int) []byte {
 	return dst
 }
 
+// lastDigits reads the number that a path ends with.
+func lastDigits(path []byte) (v uint32) {
+	scale := uint32(1)
+	for i := len(path) - 1; i >= 0 && path[i] >= '0' && path[i] <= '9'; i-- {
+		v += uint32(path[i]-'0') * scale
+		scale *= 10
+	}
+	return v
+}
+
 // Fill creates the key space: nodes znodes below root, with data of value's size.
 func Fill(s *Conn, root string, nodes int, value Range) error {
 	w := window{Conn: s}

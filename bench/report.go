@@ -106,6 +106,10 @@ func (r *Report) Figure(name string) (float64, bool) {
 	return r.Figures[i].Value, true
 }
 
+func (r *Report) add(name string, value float64, unit string) {
+	r.Figures = append(r.Figures, Figure{name, value, unit})
+}
+
 func (r *Report) setFaults(f Faults, causes map[string]int64) {
 	r.Faults = map[string]int64{}
 	for i, n := range f {

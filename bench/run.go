@@ -31,6 +31,8 @@ type run struct {
 	allDrained   chan struct{}
 	leaving      atomic.Int64
 
+	rssBefore, rssReady int64 // of the servers: before the first connection, and when all are ready
+
 	intervals chan *interval
 	spare     chan *interval
 
@@ -44,13 +46,14 @@ type workload interface {
 	series() []series               // the latencies that it records
 	prepare(r *run, s *Conn) error  // data that must be there before
 	actor(r *run, number int) actor // of one connection
-	check(r *run, s *Conn) error    // what can be verified only when all has ended
+	check(r *run, s *Conn) error    // what can be verified only when all has been answered; sessions are still open
 	figures(r *run, report *Report) // what it has to say beyond latencies
 }
 
 // plainWorkload gives a workload what it does not need of its own.
 type plainWorkload struct{}
 
+func (plainWorkload) prepare(*run, *Conn) error { return nil }
 func (plainWorkload) check(*run, *Conn) error   { return nil }
 func (plainWorkload) figures(*run, *Report)     {}
 
@@ -69,16 +72,16 @@ type Point struct {
 // Run carries out one load and returns what it measured. tell, if not nil, is called after every measured second. A report comes back with an
 // error that ended the run early, if anything was measured. Faults are no error: the report counts them.
 func Run(ctx context.Context, cfg Config, tell func(Point)) (*Report, error) {
-	cfg = cfg.WithDefaults()
-	if err := cfg.validate(); err != nil {
-		return nil, err
-	}
 	kind, ok := Find(cfg.Workload)
 	if !ok {
 		return nil, fmt.Errorf("no workload %q", cfg.Workload)
 	}
 	if kind.adjust != nil {
 		kind.adjust(&cfg)
+	}
+	cfg = cfg.WithDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
 	}
 	if cfg.Rate > 0 && !kind.Open {
 		return nil, fmt.Errorf("--rate: %s is a closed loop by its nature", cfg.Workload)
@@ -112,7 +115,7 @@ func (r *run) carryOut(ctx context.Context, tell func(Point)) (*Report, error) {
 	}
 	report, err := r.drive(ctx, tell)
 	if report != nil {
-		err = errors.Join(err, r.verify(report))
+		r.sumUp(report)
 	}
 	if !r.cfg.Keep {
 		if e := r.control(func(s *Conn) error { return removeTree(s, r.root, r.cfg.Root == "") }); e != nil && err == nil {
@@ -150,11 +153,8 @@ func (r *run) prepare() error {
 	})
 }
 
-func (r *run) verify(report *Report) error {
-	err := r.control(func(s *Conn) error { return r.load.check(r, s) })
-	if err != nil {
-		r.fault(FaultError, "checking afterwards: "+err.Error(), 1)
-	}
+// sumUp adds to the report what is known only when all loops have ended.
+func (r *run) sumUp(report *Report) {
 	r.load.figures(r, report)
 	for _, l := range r.loops {
 		r.faults.add(l.tally.faults)
@@ -163,7 +163,6 @@ func (r *run) verify(report *Report) error {
 		}
 	}
 	report.setFaults(r.faults, r.what)
-	return nil
 }
 
 // fault counts one that was found outside of the loops. Only the run's own goroutine may call it.
@@ -177,6 +176,7 @@ func (r *run) drive(ctx context.Context, tell func(Point)) (*Report, error) {
 	if err := r.build(); err != nil {
 		return nil, err
 	}
+	r.rssBefore, _ = r.serverRSS()
 	var wait sync.WaitGroup
 	for _, l := range r.loops {
 		wait.Go(l.serve)
@@ -184,6 +184,7 @@ func (r *run) drive(ctx context.Context, tell func(Point)) (*Report, error) {
 	c := newCollector(r, tell)
 	err := r.open(ctx)
 	if err == nil {
+		r.rssReady, _ = r.serverRSS()
 		r.enter(phaseWarm)
 		err = r.rest(ctx, max(0, r.cfg.Warmup))
 	}
@@ -222,6 +223,11 @@ func (r *run) build() error {
 		}
 	}
 	return nil
+}
+
+func (r *run) serverRSS() (int64, error) {
+	u, err := usageOf(r.cfg.PIDs)
+	return u.RSS, err
 }
 
 func (r *run) enter(p phase) {
@@ -292,6 +298,11 @@ func (r *run) leave(c *collector) {
 	case <-r.allDrained:
 	case <-time.After(r.cfg.DrainTime):
 		r.fault(FaultError, fmt.Sprintf("requests without an answer %v after the end", r.cfg.DrainTime), 1)
+	}
+	if c.opened() {
+		if err := r.control(func(s *Conn) error { return r.load.check(r, s) }); err != nil {
+			r.fault(FaultError, "checking afterwards: "+err.Error(), 1)
+		}
 	}
 	r.drainedCount.Store(0)
 	r.enter(phaseLeave)

@@ -26,6 +26,9 @@ func (r *Report) WriteTable(w io.Writer) {
 		fmt.Fprintf(w, "server: %.2f CPU-seconds, %s operations per CPU-second; memory %s at the end, %s at most\n",
 			s.CPU, Thousands(s.OpsPerCPU), Bytes(float64(s.RSS)), Bytes(float64(s.RSSMax)))
 	}
+	if s := r.Server; s != nil && r.Workload == "soak" {
+		fmt.Fprintf(w, "server memory over the second half: %s per minute\n", Bytes(s.RSSPerMinute))
+	}
 	fmt.Fprintf(w, "client: %.2f CPU-seconds in %.1f s\n", r.ClientCPU, r.Seconds)
 	r.writeFaults(w)
 }
