@@ -13,21 +13,19 @@ import (
 type applier struct {
 	q     *Quorum
 	state *tree.State
-	index uint64 // last applied entry
-	term  uint64
+	at    mark // last applied entry
 	chain *Chain
 	due   []applyJob // syncs that wait for an index, ascending
 
-	logBytes int64 // applied since the last checkpoint was begun
+	report appliedReport // of the running job
 
-	mu    sync.Mutex
-	jobs  []applyJob
-	asked bool // a checkpoint was asked for
-	wake  chan struct{}
+	mu   sync.Mutex
+	jobs []applyJob
+	wake chan struct{}
 }
 
 func newApplier(q *Quorum, state *tree.State, m mark) *applier {
-	a := &applier{q: q, state: state, index: m.index, term: m.term, wake: make(chan struct{}, 1)}
+	a := &applier{q: q, state: state, at: m, wake: make(chan struct{}, 1)}
 	a.chain = NewChain(state.Root())
 	q.tail.Store(a.chain.Tail())
 	return a
@@ -60,21 +58,31 @@ func (a *applier) run(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		for _, j := range a.take() {
-			if err := a.do(j); err != nil {
-				a.q.fail(err)
-				return
-			}
-		}
-		a.maybeCheckpoint()
+		a.step()
 	}
 }
 
+// step does the jobs that wait; false if there was none.
+func (a *applier) step() bool {
+	jobs := a.take()
+	for _, j := range jobs {
+		if err := a.do(j); err != nil {
+			a.q.fail(err)
+			break
+		}
+	}
+	return len(jobs) > 0
+}
+
 func (a *applier) do(j applyJob) error {
+	a.report = appliedReport{}
 	for _, e := range j.entries {
 		if err := a.entry(e); err != nil {
 			return err
 		}
+	}
+	if j.install != nil {
+		a.replace(j.install)
 	}
 	if len(j.synced) > 0 {
 		a.due = append(a.due, j)
@@ -82,25 +90,46 @@ func (a *applier) do(j applyJob) error {
 	if s := a.takeDue(); len(s) > 0 {
 		a.publish(&Commit{Root: a.chain.Tail().Root, Synced: s})
 	}
-	if len(j.responses) > 0 {
-		a.q.applied(a.index, j.responses)
+	if len(j.entries) > 0 || j.install != nil {
+		a.report.point = point{root: a.chain.Tail().Root, mark: a.at}
+		a.report.responses = j.responses
+		a.q.applied(a.report)
 	}
 	return nil
 }
 
+// replace goes on from a state that came from a peer.
+func (a *applier) replace(i *installed) {
+	a.state, a.at = i.state, i.mark
+	a.report.installed = true
+	a.publish(&Commit{Root: i.root, Installed: true, Synced: a.takeDue()})
+}
+
 func (a *applier) entry(e *raftpb.Entry) error {
-	if e.GetIndex() != a.index+1 {
-		panic(fmt.Sprintf("Q4: entry %d is applied after %d", e.GetIndex(), a.index))
+	if e.GetIndex() != a.at.index+1 {
+		panic(fmt.Sprintf("Q4: entry %d is applied after %d", e.GetIndex(), a.at.index))
 	}
-	a.index, a.term = e.GetIndex(), e.GetTerm()
-	a.logBytes += int64(len(e.GetData()))
-	if e.GetType() != raftpb.EntryNormal || len(e.GetData()) == 0 {
-		return nil // raft's own: the first entry of a term, a change of members
+	a.at = mark{e.GetIndex(), e.GetTerm()}
+	a.report.bytes += int64(len(e.GetData()))
+	if e.GetType() != raftpb.EntryNormal {
+		a.report.confs = append(a.report.confs, e)
+		return nil
+	}
+	if len(e.GetData()) == 0 {
+		return nil // the first entry of a term
 	}
 	begin := a.q.cfg.NowNs()
-	applied, err := a.state.Apply(tree.Batch{Term: a.term, Data: e.GetData(), Local: a.q.cfg.Process})
+	applied, err := a.state.Apply(tree.Batch{Term: a.at.term, Data: e.GetData(), Local: a.q.cfg.Process})
 	if err != nil {
-		return fmt.Errorf("quorum: entry %d of term %d cannot be applied (was the log written by a newer version?): %w", a.index, a.term, err)
+		return fmt.Errorf("quorum: entry %d of term %d cannot be applied (was the log written by a newer version?): %w", a.at.index, a.at.term, err)
+	}
+	for i := range applied.Txns {
+		if o := applied.Txns[i].Origin; o.Loop == markLoop && o.Process == a.q.cfg.Process {
+			a.report.chunk = o.Conn
+		}
+	}
+	if a.at.index%digestEvery == 0 {
+		a.report.digests = append(a.report.digests, digestAt{a.at.index, applied.Root.Digest()})
 	}
 	a.q.cfg.Metrics.Commits.Inc()
 	a.q.cfg.Metrics.EntryCommands.Observe(int64(len(applied.Txns)))
@@ -112,7 +141,7 @@ func (a *applier) entry(e *raftpb.Entry) error {
 // takeDue returns the syncs whose index has been applied.
 func (a *applier) takeDue() []Synced {
 	var s []Synced
-	for len(a.due) > 0 && a.due[0].index <= a.index {
+	for len(a.due) > 0 && a.due[0].index <= a.at.index {
 		s = append(s, a.due[0].synced...)
 		a.due = a.due[1:]
 	}
@@ -127,27 +156,4 @@ func (a *applier) publish(c *Commit) {
 	if f := a.q.published.Load(); f != nil {
 		(*f)(c)
 	}
-}
-
-// maybeCheckpoint hands the root to the checkpoint goroutine once enough log has gathered, or one was asked for, and it
-// is idle.
-func (a *applier) maybeCheckpoint() {
-	a.mu.Lock()
-	asked := a.asked
-	a.asked = false
-	a.mu.Unlock()
-	if a.logBytes < a.q.cfg.CheckpointBytes && !asked {
-		return
-	}
-	if a.q.image.offer(imageJob{root: a.chain.Tail().Root, mark: mark{a.index, a.term}}) {
-		a.logBytes = 0
-	}
-}
-
-// checkpointNow asks for a checkpoint however little log there is.
-func (a *applier) checkpointNow() {
-	a.mu.Lock()
-	a.asked = true
-	a.mu.Unlock()
-	notify(a.wake)
 }

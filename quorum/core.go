@@ -3,6 +3,8 @@ package quorum
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -14,28 +16,36 @@ import (
 // goes into the raft node, and what must now be done comes out of ready as a list of jobs. A simulation steps it the
 // same way.
 type core struct {
+	id    uint64
 	node  *raft.RawNode
 	store *storage
 
-	appending int // append jobs handed out and not yet reported durable
+	appending int           // append jobs handed out and not yet reported durable
+	after     []*pb.Message // to other members, due because something has become durable
 
+	process uint32              // makes read contexts differ from those of an earlier run
 	readSeq uint64              // last read index asked for
 	reads   map[uint64][]Synced // by the sequence number given to raft
+	unasked []Synced            // syncs that no leader was known for, or whose question may be lost
 }
 
-// appendJob is one write to the log: durable first, then its responses may be stepped.
+// appendJob is one write to the log: durable first, then its responses may be stepped. With a snapshot it replaces the
+// log and the state as a whole.
 type appendJob struct {
 	append    wal.Append
 	entries   []*pb.Entry
+	snapshot  *pb.Snapshot
 	responses []*pb.Message
 }
 
-// applyJob is work for the apply goroutine: committed entries in order, or syncs that are due once index is applied.
+// applyJob is work for the apply goroutine: committed entries in order, syncs that are due once index is applied, or a
+// state from elsewhere that takes the place of its own.
 type applyJob struct {
 	entries   []*pb.Entry
 	responses []*pb.Message
 	synced    []Synced
 	index     uint64
+	install   *installed
 }
 
 // jobs is what one turn of the core asks of its shell, in order within each kind.
@@ -46,53 +56,63 @@ type jobs struct {
 	lead    *raft.SoftState // set when the role or the leader changed
 }
 
-// coreConfig fixes the election timing in ticks and the bounds of raft's own queues.
+// Bounds of raft's own queues.
 const (
-	electionTicks       = 10
-	heartbeatTicks      = 1
 	messageBytesMax     = 1 << 20
 	applyingBytesMax    = 32 << 20
 	inflightMessages    = 256
+	inflightBytesMax    = 16 << 20
 	uncommittedBytesMax = 256 << 20
 )
 
-func newCore(id uint64, s *storage, logger raft.Logger) (*core, error) {
+func newCore(cfg *Config, s *storage) (*core, error) {
 	node, err := raft.NewRawNode(&raft.Config{
-		ID:                        id,
-		ElectionTick:              electionTicks,
-		HeartbeatTick:             heartbeatTicks,
+		ID:                        cfg.ID,
+		ElectionTick:              cfg.ElectionTicks,
+		HeartbeatTick:             cfg.HeartbeatTicks,
 		Storage:                   s,
-		Applied:                   s.mark.index,
+		Applied:                   s.start.index,
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             messageBytesMax,
 		MaxCommittedSizePerReady:  applyingBytesMax,
 		MaxUncommittedEntriesSize: uncommittedBytesMax,
 		MaxInflightMsgs:           inflightMessages,
+		MaxInflightBytes:          inflightBytesMax,
 		CheckQuorum:               true,
 		PreVote:                   true,
 		ReadOnlyOption:            raft.ReadOnlySafe,
-		Logger:                    logger,
+		Logger:                    raftLogger{cfg.Logger},
 		DisableProposalForwarding: true,
 		StepDownOnRemoval:         true,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &core{node: node, store: s, reads: make(map[uint64][]Synced)}, nil
+	return &core{id: cfg.ID, node: node, store: s, process: cfg.Process, reads: make(map[uint64][]Synced)}, nil
 }
 
 // alone says that this member is the whole quorum, so that it need not wait for an election timeout.
 func (c *core) alone() bool {
-	v := c.store.conf.GetVoters()
-	return len(v) == 1 && len(c.store.conf.GetLearners()) == 0
+	s := c.store.conf
+	return len(s.GetVoters()) == 1 && s.GetVoters()[0] == c.id && len(s.GetLearners()) == 0 && len(s.GetVotersOutgoing()) == 0
 }
 
 // leads says whether this member is the leader.
 func (c *core) leads() bool { return c.node.BasicStatus().RaftState == raft.StateLeader }
 
-// step feeds messages: from peers, or the responses of finished jobs.
+// leader is the leader as this member knows it, 0 if it knows none, and its term.
+func (c *core) leader() (id, term uint64) {
+	b := c.node.BasicStatus()
+	return b.Lead, b.GetTerm()
+}
+
+// step feeds messages: from peers, or the responses of finished jobs. Those to other members go out with the next ready.
 func (c *core) step(messages []*pb.Message) error {
 	for _, m := range messages {
+		if to := m.GetTo(); to != c.id && !raft.IsLocalMsgTarget(to) {
+			c.after = append(c.after, m)
+			continue
+		}
 		if err := c.node.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) && !errors.Is(err, raft.ErrProposalDropped) {
 			return err
 		}
@@ -107,24 +127,45 @@ func (c *core) durable(j *appendJob) error {
 	return c.step(j.responses)
 }
 
-// askReads starts one ReadIndex round for all of syncs.
-func (c *core) askReads(syncs []Synced) {
+// askReads starts one ReadIndex round for all syncs that wait, if there is somebody to ask.
+func (c *core) askReads() {
+	if lead, _ := c.leader(); lead == raft.None || len(c.unasked) == 0 {
+		return
+	}
 	c.readSeq++
-	c.reads[c.readSeq] = syncs
-	c.node.ReadIndex(binary.BigEndian.AppendUint64(nil, c.readSeq))
+	c.reads[c.readSeq] = c.unasked
+	c.unasked = nil
+	context := binary.BigEndian.AppendUint32(nil, c.process)
+	c.node.ReadIndex(binary.BigEndian.AppendUint64(context, c.readSeq))
+}
+
+// reask has the syncs asked for again whose question or answer may be lost. A late answer to the old question is
+// ignored; it would have been as good.
+func (c *core) reask() {
+	for _, seq := range slices.Sorted(maps.Keys(c.reads)) {
+		c.unasked = append(c.unasked, c.reads[seq]...)
+	}
+	clear(c.reads)
 }
 
 // ready appends to out what has become due.
 func (c *core) ready(out *jobs) {
+	out.sends = append(out.sends, c.after...)
+	c.after = nil
 	for c.node.HasReady() {
 		rd := c.node.Ready()
 		if rd.SoftState != nil {
 			out.lead = rd.SoftState
 		}
 		for _, r := range rd.ReadStates {
-			seq := binary.BigEndian.Uint64(r.RequestCtx)
-			out.applies = append(out.applies, applyJob{synced: c.reads[seq], index: r.Index})
-			delete(c.reads, seq)
+			if len(r.RequestCtx) != 12 || binary.BigEndian.Uint32(r.RequestCtx) != c.process {
+				continue
+			}
+			seq := binary.BigEndian.Uint64(r.RequestCtx[4:])
+			if syncs, ok := c.reads[seq]; ok {
+				out.applies = append(out.applies, applyJob{synced: syncs, index: r.Index})
+				delete(c.reads, seq)
+			}
 		}
 		for _, m := range rd.Messages {
 			switch m.GetTo() {
@@ -143,6 +184,9 @@ func (c *core) ready(out *jobs) {
 // log: its responses must not overtake those of the jobs before it.
 func (c *core) appendJob(m *pb.Message) appendJob {
 	j := appendJob{entries: m.GetEntries(), responses: m.GetResponses()}
+	if !raft.IsEmptySnap(m.GetSnapshot()) {
+		j.snapshot = m.GetSnapshot()
+	}
 	for _, e := range j.entries {
 		j.append.Entries = append(j.append.Entries, wal.Entry{
 			Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Data: e.GetData(),

@@ -3,7 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -29,18 +29,23 @@ type Image interface {
 type image struct {
 	store   Image
 	log     *wal.Log
-	conf    *pb.ConfState
 	last    *tree.Root // what the store holds
 	report  func(Checkpoint)
-	written func(mark) // the log before this mark is no longer needed
+	cut     func(mark)              // the log begins after this mark now
+	arrived func(*installed, error) // an image from a peer is in the store, and the log begins after it
 
-	jobs chan imageJob
-	busy atomic.Bool
+	mu   sync.Mutex
+	jobs []imageJob
+	busy bool
+	wake chan struct{}
 }
 
+// imageJob is a checkpoint of point, after which the log is cut up to cutTo; or a state that takes the place of store and
+// log.
 type imageJob struct {
-	root *tree.Root
-	mark mark
+	point
+	cutTo   uint64
+	install *installed
 }
 
 // Checkpoint says how one checkpoint went.
@@ -51,69 +56,143 @@ type Checkpoint struct {
 	Err      error
 }
 
-// load reads the image back. The log must reach at least to where the image ends, and begin no later.
-func (m *image) load() (*tree.State, mark, error) {
+// load reads the image back, with the members at its place in the log: nil if it does not say. The log must begin no
+// later than where the image ends. A log that ends before it, or went another way, is left over from before the image
+// was taken over from a peer; what a peer's image holds is committed, so nothing in that log counts.
+func (m *image) load() (*tree.State, mark, *pb.ConfState, error) {
 	state, at, err := m.store.Load()
 	if err != nil {
-		return nil, mark{}, fmt.Errorf("quorum: loading the checkpoint: %w", err)
+		return nil, mark{}, nil, fmt.Errorf("quorum: loading the checkpoint: %w", err)
 	}
+	var conf *pb.ConfState
 	if len(at.ConfState) > 0 {
-		m.conf = &pb.ConfState{}
-		if err := proto.Unmarshal(at.ConfState, m.conf); err != nil {
-			return nil, mark{}, fmt.Errorf("quorum: members in the checkpoint at index %d: %w", at.Index, err)
+		conf = &pb.ConfState{}
+		if err := proto.Unmarshal(at.ConfState, conf); err != nil {
+			return nil, mark{}, nil, fmt.Errorf("quorum: members in the checkpoint at index %d: %w", at.Index, err)
 		}
 	}
-	first, last := m.log.FirstIndex(), m.log.LastIndex()
-	if last < at.Index || (last > at.Index && first > at.Index+1) {
-		return nil, mark{}, fmt.Errorf("%w: the checkpoint ends at index %d, the log holds %d to %d: files of the log are missing; "+
-			"restore the data directory from a backup", ErrGap, at.Index, first, last)
-	}
 	m.last = state.Root()
-	return state, mark{at.Index, at.Term}, nil
+	first, last := m.log.FirstIndex(), m.log.LastIndex()
+	alone := conf == nil || len(conf.GetVoters())+len(conf.GetLearners()) == 1
+	stale := last < at.Index
+	if !stale && first <= at.Index+1 && at.Index > 0 {
+		term, err := m.log.Term(at.Index)
+		if err != nil {
+			return nil, mark{}, nil, fmt.Errorf("quorum: %w", err)
+		}
+		stale = term != at.Term
+	}
+	switch {
+	case stale && !alone:
+		err = m.log.Reset(at.Index, at.Term)
+	case stale, last > at.Index && first > at.Index+1:
+		err = fmt.Errorf("%w: the checkpoint ends at index %d of term %d, the log holds %d to %d: files of the log are missing; "+
+			"restore the data directory from a backup", ErrGap, at.Index, at.Term, first, last)
+	}
+	if err != nil {
+		return nil, mark{}, nil, err
+	}
+	return state, mark{at.Index, at.Term}, conf, nil
 }
 
 // ErrGap says that checkpoint and log do not join up.
 var ErrGap = errors.New("quorum: checkpoint and log do not join")
 
-// offer hands a job over if the goroutine is idle.
+// offer hands a checkpoint over if the goroutine is idle.
 func (m *image) offer(j imageJob) bool {
-	if !m.busy.CompareAndSwap(false, true) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.busy || len(m.jobs) > 0 {
 		return false
 	}
-	m.jobs <- j
+	m.jobs = append(m.jobs, j)
+	notify(m.wake)
 	return true
+}
+
+// install hands over a state from a peer; it comes after a checkpoint that is being written.
+func (m *image) install(i *installed) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.jobs = append(m.jobs, imageJob{install: i})
+	notify(m.wake)
 }
 
 // run writes one image at a time until stop is closed.
 func (m *image) run(stop <-chan struct{}) {
 	for {
 		select {
-		case j := <-m.jobs:
-			m.write(j)
-			m.busy.Store(false)
+		case <-m.wake:
+			for m.step() {
+			}
 		case <-stop:
 			return
 		}
 	}
 }
 
-// write makes the store hold j.root and cuts the log before it. A failure (a full disk, say) leaves image and log as
+// step does one job if there is one.
+func (m *image) step() bool {
+	m.mu.Lock()
+	if len(m.jobs) == 0 {
+		m.mu.Unlock()
+		return false
+	}
+	j := m.jobs[0]
+	m.jobs, m.busy = m.jobs[1:], true
+	m.mu.Unlock()
+	if j.install != nil {
+		m.arrived(j.install, m.replace(j.install))
+	} else {
+		m.write(j)
+	}
+	m.mu.Lock()
+	m.busy = false
+	m.mu.Unlock()
+	return true
+}
+
+// write makes the store hold the job's state and cuts the log. A failure (a full disk, say) leaves image and log as
 // they were; the next checkpoint covers what this one would have.
 func (m *image) write(j imageJob) {
 	start := time.Now()
-	err := m.writeStore(j)
+	err := m.put(m.last, j.point)
 	if err == nil {
-		m.last = j.root
-		m.written(j.mark)
-		err = m.log.Cut(j.mark.index)
+		err = m.cutLog(j.cutTo)
 	}
 	m.report(Checkpoint{Zxid: j.root.Zxid(), Index: j.mark.index, Duration: time.Since(start), Err: err})
 }
 
-func (m *image) writeStore(j imageJob) error {
-	conf, err := proto.Marshal(m.conf)
+func (m *image) cutLog(to uint64) error {
+	if to < m.log.FirstIndex() {
+		return nil
+	}
+	term, err := m.log.Term(to)
 	if err != nil {
 		return err
 	}
-	return m.store.Write(m.last, j.root, checkpoint.Mark{Index: j.mark.index, Term: j.mark.term, ConfState: conf})
+	m.cut(mark{to, term})
+	return m.log.Cut(to)
+}
+
+// replace makes the store hold what came from a peer and lets the log begin after it. In this order: load knows a log
+// that has no part in its image.
+func (m *image) replace(i *installed) error {
+	if err := m.put(nil, i.point); err != nil {
+		return err
+	}
+	return m.log.Reset(i.mark.index, i.mark.term)
+}
+
+// put makes the store hold p instead of from; nil is whatever it holds.
+func (m *image) put(from *tree.Root, p point) error {
+	conf, err := proto.Marshal(p.conf)
+	if err != nil {
+		return err
+	}
+	if err := m.store.Write(from, p.root, checkpoint.Mark{Index: p.mark.index, Term: p.mark.term, ConfState: conf}); err != nil {
+		return err
+	}
+	m.last = p.root
+	return nil
 }

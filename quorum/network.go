@@ -21,7 +21,7 @@ type Peer struct {
 
 // Hello is what a member says of itself when a stream is opened.
 type Hello struct {
-	Cluster uint64 // 0: its data directory is fresh and belongs to no ensemble yet
+	Cluster uint64 // 0: it belongs to no ensemble yet, or has not heard its name
 	Process uint32 // of Config
 	Version uint16 // of the protocol that both speak
 }

@@ -33,6 +33,7 @@ type queue struct {
 	mu     sync.Mutex
 	chunks []chunk // the last one is open
 	bytes  int
+	own    []byte // what only a leader may propose
 	syncs  []Synced
 	last   int  // bytes of the chunk taken last, a guess at the next one's
 	busy   bool // some source was told ErrBusy
@@ -64,7 +65,7 @@ func (q *queue) put(epoch uint64, commands []byte, nowNs func() int64) (first bo
 	first = len(q.chunks) == 0 && len(q.syncs) == 0
 	n := len(q.chunks)
 	if n == 0 || len(q.chunks[n-1].commands)+len(commands) > chunkBytesMax {
-		room := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), q.last, 512))
+		room := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), q.last, chunkBytesNew)+markBytesMax)
 		q.chunks = append(q.chunks, chunk{room, nowNs()})
 		n++
 	}
@@ -94,13 +95,12 @@ func (q *queue) takeSyncs() []Synced {
 	return s
 }
 
-// takeChunk hands over the oldest chunk, or the zero chunk. drained says that sources which were told ErrBusy may come
-// again.
-func (q *queue) takeChunk() (c chunk, drained bool) {
+// takeChunk hands over the oldest chunk, or the zero chunk. Its bytes count until they are released.
+func (q *queue) takeChunk() (c chunk) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.chunks) == 0 {
-		return chunk{}, false
+		return chunk{}
 	}
 	c = q.chunks[0]
 	q.last = len(c.commands) - tree.BatchHeaderBytes
@@ -109,11 +109,46 @@ func (q *queue) takeChunk() (c chunk, drained bool) {
 	if len(q.chunks) == 0 {
 		q.chunks = nil
 	}
-	q.bytes -= len(c.commands) - tree.BatchHeaderBytes
+	return c
+}
+
+// release gives back the room that commands took. drained says that sources which were told ErrBusy may come again.
+func (q *queue) release(bytes int) (drained bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.bytes = max(q.bytes-bytes, 0)
 	if q.busy && q.bytes <= queueBytesMax/2 {
 		q.busy, drained = false, true
 	}
-	return c, drained
+	return drained
+}
+
+// putOwn queues commands that only a leader may propose.
+func (q *queue) putOwn(commands []byte) (first bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return false, ErrClosed
+	}
+	first = len(q.own) == 0
+	q.own = append(q.own, commands...)
+	return first, nil
+}
+
+func (q *queue) takeOwn() []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	own := q.own
+	q.own = nil
+	return own
+}
+
+// turnOver begins a new epoch with an empty queue.
+func (q *queue) turnOver() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.epoch++
+	q.chunks, q.bytes, q.own = nil, 0, nil
 }
 
 // waiting returns the bytes of commands that wait.

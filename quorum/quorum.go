@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,21 +21,31 @@ import (
 
 // Config says what a member works with. Log and Image are handed over by an Open that succeeds: Close closes them.
 type Config struct {
-	ID      uint64   // this member, not zero
-	Voters  []uint64 // the members of a fresh ensemble; nil is this member alone
-	Process uint32   // names this run of the process in Origins; random, not zero
+	ID      uint64 // this member, not zero
+	Process uint32 // names this run of the process in Origins; random, not zero
 	Log     *wal.Log
 	Image   Image
 	Rules   tree.Rules // what the leader's configuration decides about Apply
 
+	// Ensemble is the members as they were configured here: those of an ensemble that is yet to be formed, and where to
+	// find somebody who knows better. nil: this member alone. With LocalAddresses its addresses take precedence over those
+	// that the ensemble agreed on, which is how members move to other hosts without reconfig.
+	Ensemble       *tree.Ensemble
+	LocalAddresses bool
+	Network        Network // nil: this member alone, for good
+
 	CheckpointBytes int64         // log applied between two checkpoints; default 128 MiB
-	Tick            time.Duration // of raft's clock; default 100 ms
+	Tick            time.Duration // of raft's clock; default 25 ms
+	ElectionTicks   int           // a follower that hears nothing for so long, or up to twice that, asks for votes; default 20
+	HeartbeatTicks  int           // between two heartbeats; default 4
 	AppendsMax      int           // entries on their way to the disk at once; default 2
 
-	NowMs      func() int64 // wall clock, ms since 1970; stamps batches. Default: the system's
-	NowNs      func() int64 // monotonic; stamps Commits. Default: perf.Now
-	Drained    func()       // called when sources that were told ErrBusy may come again; must not block
+	NowMs      func() int64  // wall clock, ms since 1970; stamps batches. Default: the system's
+	NowNs      func() int64  // monotonic; stamps Commits. Default: perf.Now
+	Drained    func()        // called when sources that were told ErrBusy may come again; must not block
+	Random     func() uint64 // makes the id of a new ensemble; default random
 	Checkpoint func(Checkpoint)
+	Stepped    bool            // no goroutines: nothing happens but in Step and Tick (simulation)
 	Cancel     <-chan struct{} // closed when Open shall give up waiting; nil: never
 	Fatal      func(error)     // called once when the member cannot go on; must not return. Default: panic
 	Metrics    *perf.Metrics   // default: fresh ones
@@ -47,14 +59,23 @@ func (c *Config) setDefaults() error {
 	if c.Log == nil || c.Image == nil {
 		return errors.New("quorum: a log and an image are needed")
 	}
-	if len(c.Voters) == 0 {
-		c.Voters = []uint64{c.ID}
+	if c.Ensemble != nil && c.Network == nil && len(c.Ensemble.Members) > 1 {
+		return errors.New("quorum: an ensemble needs a network")
 	}
 	if c.CheckpointBytes <= 0 {
 		c.CheckpointBytes = 128 << 20
 	}
 	if c.Tick <= 0 {
-		c.Tick = 100 * time.Millisecond
+		c.Tick = 25 * time.Millisecond
+	}
+	if c.ElectionTicks <= 0 {
+		c.ElectionTicks = 20
+	}
+	if c.HeartbeatTicks <= 0 {
+		c.HeartbeatTicks = 4
+	}
+	if c.Random == nil {
+		c.Random = rand.Uint64
 	}
 	if c.AppendsMax <= 0 {
 		c.AppendsMax = 2
@@ -80,22 +101,44 @@ func (c *Config) setDefaults() error {
 // Quorum is one member: it accepts commands, makes them durable on a majority in one order, applies them and publishes
 // what they did. All methods are safe for concurrent use.
 type Quorum struct {
-	cfg   Config
-	core  *core
-	apply *applier
-	image *image
-	queue queue
+	cfg      Config
+	core     *core // nil until it is known whom to form an ensemble with
+	apply    *applier
+	image    *image
+	receiver *receiver
+	queue    queue
 
 	published atomic.Pointer[func(*Commit)]
 	lost      atomic.Pointer[func()]
 	touched   atomic.Pointer[func([]tree.SessionID)]
 	tail      atomic.Pointer[Commit]
 	status    atomic.Pointer[Status]
+	peers     atomic.Pointer[[]PeerStatus]
+	contacts  contacts
 
 	wake  chan struct{}
 	inbox inbox
-	held  []byte      // a chunk that raft would not take yet
-	retry []appendJob // refused by a full disk, in order
+
+	// What follows belongs to the quorum goroutine.
+	start   mark          // of the image that was loaded
+	conf    *pb.ConfState // in it, nil if it does not say
+	seen    mark          // the last entry that was applied
+	line    line
+	others  []forwarded       // commands that other members sent to this leader
+	taken   map[uint64]*taken // by member
+	held    []byte            // an entry that raft would not take yet
+	waiting []appendJob       // refused by a full disk, or behind a state that is being installed, in order
+	install installing
+	senders map[uint64]*sender
+	members members
+	driver  driver
+	digests digests
+	suspect suspect
+	ticks   int64 // since the start
+
+	logBytes  int64 // applied since the last checkpoint was begun
+	asked     bool  // a checkpoint was asked for
+	cutBefore mark  // of the last checkpoint: with other members the log is kept from there
 
 	durableNs   int64 // when the last append became durable whose entries were not handed to apply yet; else 0
 	candidateNs int64 // when this member last had no leader
@@ -107,11 +150,17 @@ type Quorum struct {
 
 // inbox is what other goroutines report to the quorum goroutine.
 type inbox struct {
-	mu      sync.Mutex
-	durable []durable
-	steps   []*pb.Message
-	applied uint64
-	cut     mark
+	mu       sync.Mutex
+	durable  []durable
+	applied  []appliedReport
+	cut      mark
+	arrived  []arrived
+	images   []*installed
+	asked    bool
+	handover bool
+	network  []event
+	bytes    map[uint64]int // of forwarded chunks, by member
+	halted   map[uint64]bool
 }
 
 type durable struct {
@@ -120,33 +169,55 @@ type durable struct {
 	atNs int64
 }
 
-// Open recovers the state from checkpoint and log, starts the member and waits until it has applied everything that
-// was acknowledged before (for a member that is alone; others return at once). That takes a few bytes of log: on a disk
+// appliedReport tells that the apply goroutine has done a job.
+type appliedReport struct {
+	point     point
+	bytes     int64
+	chunk     uint64 // the newest mark of this process among what was applied
+	confs     []*pb.Entry
+	responses []*pb.Message
+	digests   []digestAt
+	installed bool
+}
+
+// Open recovers the state from checkpoint and log and starts the member. A member that is alone waits until it has
+// applied everything that was acknowledged before; others return at once. That takes a few bytes of log: on a disk
 // without any Open waits for space, until Config.Cancel is closed, which makes it fail with ErrClosed.
 func Open(cfg Config) (*Quorum, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	q := &Quorum{cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{})}
-	q.image = &image{
-		store: cfg.Image, log: cfg.Log, conf: &pb.ConfState{Voters: cfg.Voters},
-		jobs: make(chan imageJob, 1), written: q.cut, report: q.checkpointed,
+	q := &Quorum{
+		cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		taken: map[uint64]*taken{}, senders: map[uint64]*sender{},
+		inbox: inbox{bytes: map[uint64]int{}, halted: map[uint64]bool{}},
 	}
+	q.image = &image{store: cfg.Image, log: cfg.Log, wake: make(chan struct{}, 1), cut: q.cut, report: q.checkpointed, arrived: q.imageArrived}
+	q.receiver = newReceiver(q)
 	begin := cfg.NowNs()
-	state, at, err := q.image.load()
+	state, at, conf, err := q.image.load()
 	if err != nil {
 		return nil, err
 	}
 	loaded := cfg.NowNs()
 	cfg.Metrics.StartLoad.Observe(loaded - begin)
-	q.core, err = newCore(cfg.ID, newStorage(cfg.Log, at, q.image.conf), raftLogger{cfg.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("quorum: %w", err)
-	}
+	q.start, q.conf, q.seen, q.cutBefore = at, conf, at, at
 	q.apply = newApplier(q, state, at)
+	if err := q.begin(); err != nil {
+		return nil, err
+	}
 	q.setStatus()
-	q.start(q.apply.run, q.image.run, q.run)
-	if q.core.alone() {
+	if cfg.Network != nil {
+		q.tellPeers()
+		if err := cfg.Network.Start(q); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Stepped {
+		return q, nil
+	}
+	q.spawn(q.apply.run, q.image.run, q.receiver.run, q.run)
+	if q.status.Load().Alone {
 		if err := q.recovered(); err != nil {
 			q.halt()
 			return nil, err
@@ -157,7 +228,7 @@ func Open(cfg Config) (*Quorum, error) {
 	return q, nil
 }
 
-func (q *Quorum) start(runs ...func(<-chan struct{})) {
+func (q *Quorum) spawn(runs ...func(<-chan struct{})) {
 	for _, run := range runs {
 		q.stopped.Add(1)
 		go func() {
@@ -206,7 +277,7 @@ func (q *Quorum) OnPublished(f func(*Commit)) { q.published.Store(&f) }
 // Status returns the member's view of its ensemble.
 func (q *Quorum) Status() Status {
 	s := *q.status.Load()
-	if s.Role == Leader {
+	if s.ContactNs = q.contacts.last(); s.Role == Leader {
 		s.ContactNs = q.cfg.NowNs()
 	}
 	return s
@@ -226,17 +297,27 @@ func (q *Quorum) OnLost(f func()) { q.lost.Store(&f) }
 // OnTouched sets the function that a leader calls with sessions that other members have heard of.
 func (q *Quorum) OnTouched(f func(ids []tree.SessionID)) { q.touched.Store(&f) }
 
-// Touch reports sessions that this member has heard of to the leader. The leader ignores its own.
-func (q *Quorum) Touch([]tree.SessionID) {}
-
 // Propose queues framed commands (tree.Append*), which are copied, to be committed in this order. What became of each
 // is in the Commit that carries its Origin and Tag. Errors: ErrLost, ErrBusy, ErrUnavailable, ErrClosed; then none was
 // queued. Without a leader commands wait.
 func (q *Quorum) Propose(epoch uint64, commands []byte) error {
-	if s := q.status.Load(); s.Role != Leader || s.Full || q.cfg.Log.Full() {
+	if s := q.status.Load(); s.Role == Outside || s.Full || q.cfg.Log.Full() {
 		return ErrUnavailable
 	}
 	first, err := q.queue.put(epoch, commands, q.cfg.NowNs)
+	if first {
+		notify(q.wake)
+	}
+	return err
+}
+
+// ProposeAsLeader queues commands that only a leader may decide on. They are not ordered against those of Propose, and are
+// forgotten when leadership is lost. ErrUnavailable: this member does not lead.
+func (q *Quorum) ProposeAsLeader(commands []byte) error {
+	if s := q.status.Load(); s.Role != Leader || s.Full || q.cfg.Log.Full() {
+		return ErrUnavailable
+	}
+	first, err := q.queue.putOwn(commands)
 	if first {
 		notify(q.wake)
 	}
@@ -253,22 +334,54 @@ func (q *Quorum) Sync(o tree.Origin, tag uint64) error {
 	return err
 }
 
-// Handover has a leader finish what is queued and hand leadership to another member, for a planned stop. A member that does
-// not lead, or has nobody to hand over to, returns at once. It fails with ctx.
-func (q *Quorum) Handover(context.Context) error { return nil }
+// Handover has a leader hand leadership to another member, for a planned stop. A member that does not lead, or has nobody to
+// hand over to, returns at once. It fails with ctx.
+func (q *Quorum) Handover(ctx context.Context) error {
+	if s := q.Status(); s.Role != Leader || s.Alone {
+		return nil
+	}
+	q.inbox.mu.Lock()
+	q.inbox.handover = true
+	q.inbox.mu.Unlock()
+	notify(q.wake)
+	for q.Status().Role == Leader {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("quorum: handing over leadership: %w", ctx.Err())
+		case <-q.stop:
+			return ErrClosed
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
 
-// Peers returns what a leader knows of the other members; nil elsewhere.
-func (q *Quorum) Peers() []PeerStatus { return nil }
+// Peers returns what a leader knows of the other members, by id; nil elsewhere.
+func (q *Quorum) Peers() []PeerStatus {
+	if p := q.peers.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
 
 // CheckpointNow begins a checkpoint of the newest root unless one is running.
-func (q *Quorum) CheckpointNow() { q.apply.checkpointNow() }
+func (q *Quorum) CheckpointNow() {
+	q.inbox.mu.Lock()
+	q.inbox.asked = true
+	q.inbox.mu.Unlock()
+	notify(q.wake)
+}
 
 // Close stops the member. Commands that were accepted and are not committed yet have an unknown outcome.
 func (q *Quorum) Close() error {
 	if !q.halt() {
 		return nil
 	}
-	return errors.Join(q.cfg.Log.Close(), q.cfg.Image.Close())
+	var err error
+	if q.cfg.Network != nil {
+		err = q.cfg.Network.Close()
+	}
+	return errors.Join(err, q.cfg.Log.Close(), q.cfg.Image.Close())
 }
 
 // halt ends the goroutines, the first time.
@@ -288,12 +401,6 @@ func (q *Quorum) halt() bool {
 func (q *Quorum) run(stop <-chan struct{}) {
 	tick := time.NewTicker(q.cfg.Tick)
 	defer tick.Stop()
-	if q.core.alone() {
-		if err := q.core.node.Campaign(); err != nil {
-			q.fail(fmt.Errorf("quorum: %w", err))
-			return
-		}
-	}
 	for {
 		if err := q.turn(); err != nil {
 			q.fail(err)
@@ -302,29 +409,55 @@ func (q *Quorum) run(stop <-chan struct{}) {
 		select {
 		case <-q.wake:
 		case <-tick.C:
-			q.core.node.Tick()
-			q.again()
+			q.tick()
 		case <-stop:
 			return
 		}
 	}
 }
 
+// tick moves raft's clock, and does what is done once in a while.
+func (q *Quorum) tick() {
+	q.ticks++
+	if q.core == nil {
+		return
+	}
+	if !q.outside() {
+		q.core.node.Tick()
+	}
+	q.again()
+	q.goOnInstalling()
+	q.suspected()
+	if q.ticks%int64(q.cfg.HeartbeatTicks) == 0 {
+		q.askAdmission()
+	}
+	if q.ticks%int64(q.cfg.ElectionTicks) == 0 {
+		q.core.reask()
+		q.tellPeers()
+		q.setPeers()
+		q.sentImages()
+	}
+}
+
 // turn takes in what happened, proposes what waits and hands out what has become due.
 func (q *Quorum) turn() error {
-	if err := q.takeIn(); err != nil {
+	if err := q.takeIn(); err != nil || q.core == nil {
 		return err
 	}
 	q.dispatch()
-	if !q.core.leads() {
+	q.core.unasked = append(q.core.unasked, q.queue.takeSyncs()...)
+	q.core.askReads()
+	q.dispatch()
+	if !q.open() {
 		return nil
 	}
-	if s := q.queue.takeSyncs(); len(s) > 0 {
-		q.core.askReads(s)
-		q.dispatch()
+	if !q.core.leads() {
+		q.forward()
+		return nil
 	}
-	for q.core.appending < q.cfg.AppendsMax && len(q.retry) == 0 {
-		if !q.proposeChunk() {
+	q.lead()
+	for q.core.appending < q.cfg.AppendsMax && len(q.waiting) == 0 {
+		if !q.propose() {
 			return nil
 		}
 		q.dispatch()
@@ -335,66 +468,104 @@ func (q *Quorum) turn() error {
 // takeIn steps the reports of the other goroutines.
 func (q *Quorum) takeIn() error {
 	q.inbox.mu.Lock()
-	done, steps, applied, cut := q.inbox.durable, q.inbox.steps, q.inbox.applied, q.inbox.cut
-	q.inbox.durable, q.inbox.steps = nil, nil
+	in := inbox{
+		durable: q.inbox.durable, applied: q.inbox.applied, cut: q.inbox.cut, arrived: q.inbox.arrived, images: q.inbox.images,
+		asked: q.inbox.asked, handover: q.inbox.handover, network: q.inbox.network,
+	}
+	q.inbox.durable, q.inbox.applied, q.inbox.arrived, q.inbox.images, q.inbox.network = nil, nil, nil, nil, nil
+	q.inbox.asked, q.inbox.handover = false, false
 	q.inbox.mu.Unlock()
-	for _, d := range done {
-		switch {
-		case d.err == nil:
-			q.durableNs = d.atNs
-			if err := q.core.durable(d.job); err != nil {
-				return err
-			}
-		case errors.Is(d.err, wal.ErrFull):
-			q.retry = append(q.retry, *d.job)
-		default:
-			return fmt.Errorf("quorum: appending to the log: %w", d.err)
+	q.asked = q.asked || in.asked
+	if q.core == nil {
+		return q.form(in.network)
+	}
+	for _, d := range in.durable {
+		if err := q.appended(d); err != nil {
+			return err
 		}
 	}
-	if cut.index > q.core.store.mark.index {
-		q.core.store.mark = cut
+	q.core.store.cut(in.cut)
+	for _, a := range in.applied {
+		if err := q.noteApplied(&a); err != nil {
+			return err
+		}
 	}
-	q.core.store.applied(applied)
-	return q.core.step(steps)
+	for _, a := range in.arrived {
+		if err := q.installed(a); err != nil {
+			return err
+		}
+	}
+	if err := q.handle(in.network); err != nil {
+		return err
+	}
+	for _, i := range in.images {
+		if err := q.offered(i); err != nil {
+			return err
+		}
+	}
+	if in.handover {
+		q.transfer()
+	}
+	q.maybeCheckpoint()
+	return nil
 }
 
-// proposeChunk makes the oldest waiting chunk one raft entry; it reports whether there was one.
-func (q *Quorum) proposeChunk() bool {
-	chunk := q.held
-	if chunk == nil {
-		var drained bool
-		chunk, drained = q.takeChunk()
-		if drained && q.cfg.Drained != nil {
-			q.cfg.Drained()
+// appended takes note of what became of an append.
+func (q *Quorum) appended(d durable) error {
+	switch {
+	case d.err == nil:
+		q.durableNs = d.atNs
+		if err := q.core.durable(d.job); err != nil {
+			return err
 		}
-		if chunk == nil {
-			return false
-		}
+		q.goOnInstalling()
+		return nil
+	case errors.Is(d.err, wal.ErrFull):
+		q.waiting = append(q.waiting, *d.job)
+		return nil
+	default:
+		return fmt.Errorf("quorum: appending to the log: %w", d.err)
 	}
-	tree.AppendBatchHeader(chunk[:0], tree.BatchHeader{TimeMs: q.cfg.NowMs(), Rules: q.cfg.Rules})
-	if q.core.node.Propose(chunk) != nil {
-		q.held = chunk // raft has as much uncommitted as it may: again on the next turn
-		return false
-	}
-	q.held = nil
-	q.cfg.Metrics.Proposals.Inc()
-	q.cfg.Metrics.ProposalBytes.Set(int64(len(chunk)))
-	return true
 }
 
-// takeChunk takes the oldest chunk from the queue and takes note of how long its first command waited there.
-func (q *Quorum) takeChunk() (commands []byte, drained bool) {
-	c, drained := q.queue.takeChunk()
-	if c.commands != nil {
-		q.cfg.Metrics.StageQueue.Observe(q.cfg.NowNs() - c.bornNs)
+// noteApplied takes note of what the apply goroutine has done.
+func (q *Quorum) noteApplied(a *appliedReport) error {
+	for _, e := range a.confs {
+		if err := q.changeConf(e); err != nil {
+			return err
+		}
 	}
-	return c.commands, drained
+	q.seen = a.point.mark
+	a.point.conf = q.core.store.conf
+	q.core.store.point = a.point
+	q.core.store.applied(a.point.mark.index)
+	q.logBytes += a.bytes
+	if bytes := q.line.applied(a.chunk); bytes > 0 {
+		q.release(bytes)
+	}
+	q.sampled(a.digests)
+	if id := a.point.root.ClusterID(); id != 0 && !q.members.known && q.cfg.Network != nil {
+		q.members.known = true
+		q.cfg.Network.SetCluster(id)
+		q.setPeers()
+	}
+	if a.installed {
+		q.line = line{path: q.line.path, number: q.line.number, seq: q.line.seq}
+		q.queue.turnOver()
+		if f := q.lost.Load(); f != nil {
+			(*f)()
+		}
+		q.setPeers()
+		q.setStatus()
+	}
+	return q.core.step(a.responses)
 }
 
 // dispatch hands the due jobs to their goroutines.
 func (q *Quorum) dispatch() {
 	var due jobs
 	q.core.ready(&due)
+	q.send(due.sends) // first: a leader's disk and its followers' work at the same time
 	for i := range due.appends {
 		q.append(due.appends[i])
 	}
@@ -408,12 +579,43 @@ func (q *Quorum) dispatch() {
 	}
 }
 
-// append hands a job to the log. Behind jobs that a full disk refused it waits its turn.
-func (q *Quorum) append(j appendJob) {
-	if len(q.retry) > 0 {
-		q.retry = append(q.retry, j)
+// maybeCheckpoint hands the newest state to the checkpoint goroutine once enough log has gathered, or a checkpoint was
+// asked for, and it is idle.
+func (q *Quorum) maybeCheckpoint() {
+	if q.logBytes < q.cfg.CheckpointBytes && !q.asked || q.install.job != nil {
 		return
 	}
+	p := q.core.store.point
+	if p.mark.index == 0 {
+		return
+	}
+	to := p.mark
+	if !q.core.alone() {
+		to = q.cutBefore // members that were away for a little while need what comes after it
+	}
+	for _, s := range q.senders {
+		to.index = min(to.index, s.point.mark.index) // and who is sent that state needs what comes after it
+	}
+	if q.image.offer(imageJob{point: p, cutTo: to.index}) {
+		q.logBytes, q.asked, q.cutBefore = 0, false, p.mark
+	}
+}
+
+// append hands a job to the log. Behind jobs that a full disk refused it waits its turn, and so it does behind a state
+// that takes the place of the log.
+func (q *Quorum) append(j appendJob) {
+	if len(q.waiting) > 0 || q.install.job != nil {
+		q.waiting = append(q.waiting, j)
+		return
+	}
+	if j.snapshot != nil {
+		q.beginInstall(j)
+		return
+	}
+	q.appendNow(j)
+}
+
+func (q *Quorum) appendNow(j appendJob) {
 	job, start := &j, q.cfg.NowNs()
 	j.append.Done = func(err error) {
 		now := q.cfg.NowNs()
@@ -426,14 +628,10 @@ func (q *Quorum) append(j appendJob) {
 	q.cfg.Log.Append(j.append)
 }
 
-// again offers the log what it refused for lack of space.
+// again offers the log what had to wait.
 func (q *Quorum) again() {
-	if len(q.retry) > 0 && !q.cfg.Log.Full() {
-		jobs := q.retry
-		q.retry = nil
-		for _, j := range jobs {
-			q.append(j)
-		}
+	if len(q.waiting) > 0 && !q.cfg.Log.Full() {
+		q.appendWaiting()
 	}
 	if q.status.Load().Full != q.full() {
 		q.setStatus()
@@ -441,13 +639,20 @@ func (q *Quorum) again() {
 	}
 }
 
-func (q *Quorum) full() bool { return len(q.retry) > 0 || q.cfg.Log.Full() }
+func (q *Quorum) appendWaiting() {
+	jobs := q.waiting
+	q.waiting = nil
+	for _, j := range jobs {
+		q.append(j)
+	}
+}
 
-// applied is called by the apply goroutine when it has finished jobs up to index.
-func (q *Quorum) applied(index uint64, responses []*pb.Message) {
+func (q *Quorum) full() bool { return len(q.waiting) > 0 && q.install.job == nil || q.cfg.Log.Full() }
+
+// applied is called by the apply goroutine when it has done a job.
+func (q *Quorum) applied(a appliedReport) {
 	q.inbox.mu.Lock()
-	q.inbox.applied = index
-	q.inbox.steps = append(q.inbox.steps, responses...)
+	q.inbox.applied = append(q.inbox.applied, a)
 	q.inbox.mu.Unlock()
 	notify(q.wake)
 }
@@ -473,8 +678,13 @@ func (q *Quorum) checkpointed(c Checkpoint) {
 }
 
 func (q *Quorum) roleChanged() {
+	before := q.Status()
 	q.setStatus()
 	s := q.Status()
+	if before.Role == Leader && s.Role != Leader {
+		q.stepDown()
+	}
+	q.core.reask()
 	switch {
 	case s.Leader == 0:
 		q.candidateNs = q.cfg.NowNs()
@@ -482,17 +692,30 @@ func (q *Quorum) roleChanged() {
 		q.cfg.Metrics.Elections.Inc()
 		q.cfg.Metrics.ElectionTime.Observe(q.cfg.NowNs() - q.candidateNs)
 	}
-	q.cfg.Logger.Info("role", "role", s.Role, "term", s.Term, "leader", s.Leader)
+	if before.Role != s.Role || before.Leader != s.Leader || before.Term != s.Term {
+		q.cfg.Logger.Info("role", "role", s.Role, "term", s.Term, "leader", s.Leader, "was", before.Role, "why", q.suspect.reason(s))
+	}
 }
 
 func (q *Quorum) setStatus() {
-	b := q.core.node.BasicStatus()
-	s := Status{ID: q.cfg.ID, Alone: q.core.alone(), Voters: len(q.core.store.conf.GetVoters()), Leader: b.Lead, Term: b.GetTerm(), Full: q.full()}
-	switch b.RaftState {
-	case raft.StateLeader:
-		s.Role, s.ContactNs = Leader, q.cfg.NowNs()
-	case raft.StateCandidate, raft.StatePreCandidate:
-		s.Role = Candidate
+	s := Status{ID: q.cfg.ID, Full: q.full(), Role: Outside}
+	if q.core != nil {
+		b := q.core.node.BasicStatus()
+		conf := q.core.store.conf
+		s.Alone, s.Voters, s.Leader, s.Term = q.core.alone(), len(conf.GetVoters()), b.Lead, b.GetTerm()
+		switch {
+		case b.RaftState == raft.StateLeader:
+			s.Role = Leader
+		case q.outside():
+		case slices.Contains(conf.GetLearners(), q.cfg.ID):
+			s.Role = Observer
+		case b.RaftState == raft.StateFollower && b.Lead != raft.None:
+			s.Role = Follower
+		default:
+			s.Role = Candidate
+		}
+	} else if q.members.voter(q.cfg.ID) {
+		s.Role = Candidate // an ensemble is about to be formed
 	}
 	q.status.Store(&s)
 	q.cfg.Metrics.LogFull.Set(b2i(s.Full))

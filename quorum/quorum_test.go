@@ -44,11 +44,18 @@ type caller struct {
 	q      *Quorum
 	header tree.CommandHeader
 	cursor *Commit
+	taken  int // transactions of the cursor that were looked at
+}
+
+// callerAt looks at what is committed from now on.
+func callerAt(q *Quorum) *caller {
+	at := q.Tail()
+	return &caller{q: q, cursor: at, taken: len(at.Txns)}
 }
 
 func newCaller(t *testing.T, q *Quorum, n uint64) *caller {
 	t.Helper()
-	c := &caller{q: q, cursor: q.Tail()}
+	c := callerAt(q)
 	c.header = tree.CommandHeader{Origin: tree.Origin{Process: process, Conn: n}, Session: tree.SessionID(1000 + n)}
 	c.header.IDs = tree.AppendIDs(nil, []tree.ID{{Scheme: "ip", ID: "127.0.0.1"}})
 	if err := q.Propose(0, tree.AppendOpenSession(nil, &c.header, &tree.OpenSession{ID: c.header.Session, TimeoutMs: 30000})); err != nil {
@@ -72,12 +79,14 @@ func (c *caller) create(path string) error {
 func (c *caller) next(t *testing.T) tree.Txn {
 	t.Helper()
 	for {
-		c.cursor = following(t, c.cursor)
-		for _, txn := range c.cursor.Txns {
+		for c.taken < len(c.cursor.Txns) {
+			txn := c.cursor.Txns[c.taken]
+			c.taken++
 			if txn.Local && txn.Origin == c.header.Origin {
 				return txn
 			}
 		}
+		c.cursor, c.taken = following(t, c.cursor), 0
 	}
 }
 

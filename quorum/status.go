@@ -9,6 +9,7 @@ const (
 	Observer      // applies and serves, and does not vote
 	Candidate
 	Leader
+	Outside // not a member, or not admitted yet: it serves nobody
 )
 
 // Status is a member's view of its ensemble.
@@ -28,7 +29,7 @@ type Status struct {
 
 // String names the role in logs.
 func (r Role) String() string {
-	return [...]string{"follower", "observer", "candidate", "leader"}[r]
+	return [...]string{"follower", "observer", "candidate", "leader", "outside"}[r]
 }
 
 // PeerStatus is what a leader knows of another member.

@@ -1,29 +1,61 @@
 package quorum
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"holt/tree"
 	"holt/wal"
 )
 
-// storage shows raft the log as it wants to see it: everything up to the last durable entry, beginning after the mark
-// of the newest checkpoint. Entries that are durable but not yet applied are kept in memory, so that applying them
-// does not read them back from disk. It belongs to the quorum goroutine.
+// storage shows raft the log as it wants to see it: everything up to the last durable entry. Entries that are durable
+// but not yet applied are kept in memory, so that applying them does not read them back from disk. It belongs to the
+// quorum goroutine.
 type storage struct {
-	log  *wal.Log
-	mark mark
-	conf *pb.ConfState
-	tail []*pb.Entry // contiguous, ends with the last durable entry; may be empty
+	log   *wal.Log
+	start mark          // what the state held when the member started, or was given by a peer since
+	base  mark          // the entry before the first one that can be read
+	conf  *pb.ConfState // as of the last applied change
+	tail  []*pb.Entry   // contiguous, ends with the last durable entry; may be empty
+	point point         // the newest state that was applied
+	lent  point         // the one that Snapshot told raft of last
 }
 
 // mark is a position in the log: the last entry that some image of the state contains.
 type mark struct{ index, term uint64 }
 
-func newStorage(log *wal.Log, m mark, conf *pb.ConfState) *storage {
-	return &storage{log: log, mark: m, conf: conf}
+// point is a state at its place in the log.
+type point struct {
+	root *tree.Root
+	mark mark
+	conf *pb.ConfState
+}
+
+func newStorage(log *wal.Log, start mark, conf *pb.ConfState) (*storage, error) {
+	s := &storage{log: log, start: start, base: start, conf: conf}
+	if first := log.FirstIndex(); first <= start.index {
+		term, err := log.Term(first - 1)
+		if err != nil {
+			return nil, err
+		}
+		s.base = mark{first - 1, term}
+	}
+	return s, nil
+}
+
+// cut takes note that the log begins after m now.
+func (s *storage) cut(m mark) {
+	if m.index > s.base.index {
+		s.base = m
+	}
+}
+
+// restore begins anew after a state that came from elsewhere.
+func (s *storage) restore(m mark, conf *pb.ConfState) {
+	s.start, s.base, s.conf, s.tail = m, m, conf, nil
 }
 
 // stable records entries that have just become durable. An entry replaces what was known at its index and after.
@@ -65,26 +97,33 @@ func (s *storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
 	if h == (wal.HardState{}) {
 		return nil, s.conf, nil
 	}
-	return &pb.HardState{Term: &h.Term, Vote: &h.Vote, Commit: &h.Commit}, s.conf, nil
+	commit := max(h.Commit, s.start.index) // an image from a peer may be ahead of what the log knew to be committed
+	return &pb.HardState{Term: &h.Term, Vote: &h.Vote, Commit: &commit}, s.conf, nil
 }
 
-// FirstIndex implements raft.Storage.
-func (s *storage) FirstIndex() (uint64, error) { return s.mark.index + 1, nil }
+// FirstIndex implements raft.Storage. The very first entry is not shown to others once it is applied here: the members
+// before it are written nowhere in the log, so a member that begins with nothing has to be sent a whole state.
+func (s *storage) FirstIndex() (uint64, error) {
+	if s.base.index == 0 && s.point.mark.index > 0 {
+		return 2, nil
+	}
+	return s.base.index + 1, nil
+}
 
 // LastIndex implements raft.Storage.
 func (s *storage) LastIndex() (uint64, error) {
 	if n := len(s.tail); n > 0 {
 		return s.tail[n-1].GetIndex(), nil
 	}
-	return max(s.log.LastIndex(), s.mark.index), nil
+	return max(s.log.LastIndex(), s.base.index), nil
 }
 
 // Term implements raft.Storage.
 func (s *storage) Term(i uint64) (uint64, error) {
-	if i == s.mark.index {
-		return s.mark.term, nil
+	if i == s.base.index {
+		return s.base.term, nil
 	}
-	if i < s.mark.index {
+	if i < s.base.index {
 		return 0, raft.ErrCompacted
 	}
 	if e := s.inTail(i); e != nil {
@@ -93,7 +132,19 @@ func (s *storage) Term(i uint64) (uint64, error) {
 	if i > s.log.LastIndex() {
 		return 0, raft.ErrUnavailable
 	}
-	return s.log.Term(i)
+	term, err := s.log.Term(i)
+	return term, raftError(err)
+}
+
+// raftError translates what the log says: it may have been cut on another goroutine since base was set.
+func raftError(err error) error {
+	switch {
+	case errors.Is(err, wal.ErrCompacted):
+		return raft.ErrCompacted
+	case errors.Is(err, wal.ErrUnavailable):
+		return raft.ErrUnavailable
+	}
+	return err
 }
 
 func (s *storage) inTail(i uint64) *pb.Entry {
@@ -109,7 +160,7 @@ func (s *storage) inTail(i uint64) *pb.Entry {
 
 // Entries implements raft.Storage.
 func (s *storage) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
-	if lo <= s.mark.index {
+	if first, _ := s.FirstIndex(); lo < first {
 		return nil, raft.ErrCompacted
 	}
 	if s.inTail(lo) != nil {
@@ -126,7 +177,7 @@ func (s *storage) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 func (s *storage) fromLog(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 	stored, err := s.log.Entries(lo, hi, maxBytes)
 	if err != nil {
-		return nil, err
+		return nil, raftError(err)
 	}
 	if len(stored) == 0 {
 		return nil, raft.ErrUnavailable
@@ -139,9 +190,14 @@ func (s *storage) fromLog(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 	return out, nil
 }
 
-// Snapshot implements raft.Storage. A quorum of one never needs to send one.
+// Snapshot implements raft.Storage: the newest applied state. It is not in the message, only its place is; see sender.
 func (s *storage) Snapshot() (*pb.Snapshot, error) {
-	return nil, raft.ErrSnapshotTemporarilyUnavailable
+	p := s.point
+	if p.mark.index == 0 {
+		return nil, raft.ErrSnapshotTemporarilyUnavailable
+	}
+	s.lent = p
+	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &p.mark.index, Term: &p.mark.term, ConfState: p.conf}}, nil
 }
 
 // limit cuts entries to maxBytes of data, at least one entry, in a slice that may be appended to without harm.

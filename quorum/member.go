@@ -1,0 +1,247 @@
+package quorum
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holt/tree"
+)
+
+// members is what this member knows of who belongs to the ensemble and where to find them. It belongs to the quorum
+// goroutine.
+type members struct {
+	all      []tree.Member
+	voters   []uint64
+	version  *tree.Ensemble // what all was made from
+	pending  *tree.Ensemble
+	heard    map[uint64]Hello // while it is not known whom to form an ensemble with
+	fresh    []uint64         // voters whose data was lost, until they were removed
+	admitted bool             // this member, which came without data, was admitted as one that does not vote
+	known    bool             // the network was told the id of the ensemble
+	waits    bool             // said that it waits for others
+}
+
+func (m *members) voter(id uint64) bool { return slices.Contains(m.voters, id) }
+
+func (m *members) others(self uint64) []uint64 {
+	var ids []uint64
+	for i := range m.all {
+		if id := uint64(m.all[i].ID); id != self {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// begin finds out how this member starts: as one that knows its ensemble, as one that is alone, or as a fresh one that
+// first has to hear from the others.
+func (q *Quorum) begin() error {
+	root := q.apply.chain.Tail().Root
+	q.members.heard = map[uint64]Hello{}
+	q.setPeers()
+	if q.cfg.Network != nil && root.ClusterID() != 0 {
+		q.cfg.Network.SetCluster(root.ClusterID())
+		q.members.known = true
+	}
+	fresh := q.conf == nil && q.cfg.Log.LastIndex() == 0 && q.cfg.Log.HardState().Term == 0
+	alone := q.cfg.Ensemble == nil || len(q.cfg.Ensemble.Members) <= 1
+	switch {
+	case q.conf != nil:
+		return q.join(q.conf)
+	case fresh && !alone:
+		return nil // see form
+	default:
+		// A directory that was never more than one member's says so by not saying anything.
+		return q.join(&pb.ConfState{Voters: []uint64{q.cfg.ID}})
+	}
+}
+
+// join starts raft.
+func (q *Quorum) join(conf *pb.ConfState) error {
+	store, err := newStorage(q.cfg.Log, q.start, conf)
+	if err != nil {
+		return fmt.Errorf("quorum: %w", err)
+	}
+	store.point = point{root: q.apply.chain.Tail().Root, mark: q.start, conf: conf}
+	if q.core, err = newCore(&q.cfg, store); err != nil {
+		return fmt.Errorf("quorum: %w", err)
+	}
+	if q.core.alone() {
+		if err := q.core.node.Campaign(); err != nil {
+			return fmt.Errorf("quorum: %w", err)
+		}
+	}
+	return nil
+}
+
+// form decides, on a member whose directory is fresh, whether the others are as fresh and an ensemble is to be formed,
+// or whether there is one, which then has to send its state. A majority of fresh members is enough: none of them has
+// promised anything to anybody.
+func (q *Quorum) form(events []event) error {
+	for i := range events {
+		switch e := &events[i]; e.kind {
+		case eventGreeted:
+			q.members.heard[e.from] = e.hello
+		case eventChunk:
+			q.took(e.from, len(e.chunk.commands))
+		}
+	}
+	fresh := 0
+	for id, h := range q.members.heard {
+		if h.Cluster != 0 {
+			q.cfg.Logger.Info("joining an ensemble: its leader will send its state", "cluster", fmt.Sprintf("%#x", h.Cluster), "heard_from", id)
+			return q.joined(&pb.ConfState{})
+		}
+		if q.members.voter(id) {
+			fresh++
+		}
+	}
+	if q.members.voter(q.cfg.ID) {
+		fresh++
+	}
+	if fresh <= len(q.members.voters)/2 {
+		if !q.members.waits {
+			q.members.waits = true
+			q.cfg.Logger.Info("waiting for a majority of the members to form an ensemble", "members", len(q.members.voters), "reached", fresh)
+		}
+		return nil
+	}
+	conf := &pb.ConfState{Voters: q.cfg.Ensemble.Voters(), Learners: q.cfg.Ensemble.Observers()}
+	root := q.apply.chain.Tail().Root
+	if err := q.image.put(root, point{root: root, conf: conf}); err != nil {
+		return fmt.Errorf("quorum: writing down the members: %w", err)
+	}
+	q.cfg.Logger.Info("forming an ensemble", "voters", conf.GetVoters(), "observers", conf.GetLearners())
+	return q.joined(conf)
+}
+
+func (q *Quorum) joined(conf *pb.ConfState) error {
+	q.members.heard = nil
+	if err := q.join(conf); err != nil {
+		return err
+	}
+	q.setStatus()
+	return nil
+}
+
+// joining says that this member came without data to an ensemble and has not got its state yet.
+func (q *Quorum) joining() bool {
+	c := q.core.store.conf
+	return len(c.GetVoters()) == 0
+}
+
+// outside says that this member does not belong to the ensemble: it was removed, or has not been admitted yet.
+func (q *Quorum) outside() bool {
+	if q.core == nil {
+		return false
+	}
+	c := q.core.store.conf
+	return !slices.Contains(c.GetVoters(), q.cfg.ID) && !slices.Contains(c.GetVotersOutgoing(), q.cfg.ID) &&
+		!slices.Contains(c.GetLearners(), q.cfg.ID) && !slices.Contains(c.GetLearnersNext(), q.cfg.ID)
+}
+
+// setPeers tells the network who the other members are: those that the ensemble agreed on, those it is about to agree
+// on, and, while it is not known, those that were configured.
+func (q *Quorum) setPeers() {
+	if q.cfg.Network == nil {
+		return
+	}
+	root := q.tail.Load().Root
+	agreed := root.Ensemble()
+	if agreed == nil {
+		agreed = q.cfg.Ensemble
+	}
+	var pending *tree.Ensemble
+	if p := root.Pending(); p != nil {
+		pending = p.Target
+	}
+	if agreed == nil || agreed == q.members.version && pending == q.members.pending {
+		return
+	}
+	q.members.version, q.members.pending = agreed, pending
+	q.members.voters = agreed.Voters()
+	q.members.all = slices.Clone(agreed.Members)
+	if pending != nil {
+		for _, m := range pending.Members {
+			if _, known := agreed.Member(uint64(m.ID)); !known {
+				q.members.all = append(q.members.all, m)
+			}
+		}
+	}
+	var peers []Peer
+	for _, m := range q.members.all {
+		if uint64(m.ID) == q.cfg.ID {
+			continue
+		}
+		if q.cfg.LocalAddresses && q.cfg.Ensemble != nil {
+			if local, ok := q.cfg.Ensemble.Member(uint64(m.ID)); ok {
+				m = local
+			}
+		}
+		peers = append(peers, Peer{ID: uint64(m.ID), Addr: m.PeerAddr()})
+	}
+	if q.core != nil && q.outside() && q.cfg.Ensemble != nil {
+		for _, m := range q.cfg.Ensemble.Members { // one that is to be admitted has to be reachable for it
+			if id := uint64(m.ID); id != q.cfg.ID && !slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == id }) {
+				peers = append(peers, Peer{ID: id, Addr: m.PeerAddr()})
+			}
+		}
+	}
+	q.cfg.Network.SetPeers(peers)
+}
+
+// askAdmission is called now and then by a member that joins: the others cannot know that it came without data.
+func (q *Quorum) askAdmission() {
+	if !q.joining() || q.members.admitted {
+		return
+	}
+	for _, id := range q.members.others(q.cfg.ID) {
+		q.cfg.Network.Send(id, LaneRaft, []byte{frameAdmit})
+	}
+}
+
+// asksAdmission takes note of a member that came without data although it is a voter: it may have forgotten votes and
+// entries that it acknowledged, so it must not count until it was admitted anew. It takes part as soon as it is told that
+// it does not vote.
+func (q *Quorum) asksAdmission(from uint64) {
+	if q.core.leads() && slices.Contains(q.core.store.conf.GetLearners(), from) {
+		q.cfg.Network.Send(from, LaneRaft, []byte{frameAdmitted})
+	}
+	if slices.Contains(q.core.store.conf.GetVoters(), from) && !slices.Contains(q.members.fresh, from) {
+		q.cfg.Logger.Warn("a member has come without its data; the leader removes it and admits it anew", "member", from)
+		q.members.fresh = append(q.members.fresh, from)
+	}
+}
+
+// changeConf applies a change of members that was committed.
+func (q *Quorum) changeConf(e *pb.Entry) error {
+	var change pb.ConfChangeI
+	var err error
+	switch e.GetType() {
+	case pb.EntryConfChange:
+		c := &pb.ConfChange{}
+		err, change = proto.Unmarshal(e.GetData(), c), c
+	case pb.EntryConfChangeV2:
+		c := &pb.ConfChangeV2{}
+		err, change = proto.Unmarshal(e.GetData(), c), c
+	default:
+		err = errors.New("not a change of members")
+	}
+	if err != nil {
+		return fmt.Errorf("quorum: entry %d: %w", e.GetIndex(), err)
+	}
+	conf := q.core.node.ApplyConfChange(change)
+	q.core.store.conf = conf
+	q.cfg.Logger.Info("members", "voters", conf.GetVoters(), "leaving", conf.GetVotersOutgoing(), "observers", conf.GetLearners(), "index", e.GetIndex())
+	q.members.fresh = slices.DeleteFunc(q.members.fresh, func(id uint64) bool {
+		return !slices.Contains(conf.GetVoters(), id) && !slices.Contains(conf.GetVotersOutgoing(), id)
+	})
+	q.setPeers()
+	q.setStatus()
+	return nil
+}
