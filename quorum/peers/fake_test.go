@@ -1,6 +1,7 @@
 package peers
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
@@ -128,7 +129,7 @@ func (r *recorder) frames(peer uint64, lane quorum.Lane) [][]byte {
 type logWriter struct{ t testing.TB }
 
 func (w logWriter) Write(b []byte) (int, error) {
-	w.t.Log(string(b))
+	w.t.Log(string(bytes.TrimSpace(b)))
 	return len(b), nil
 }
 

@@ -110,6 +110,7 @@ func frameSum(header, body []byte) uint32 {
 // intake cuts frames from a stream. Each is one allocation of exactly its size, which belongs to whoever takes it.
 type intake struct {
 	src     io.Reader
+	header  [frameHeader]byte
 	buf     []byte // of intakeBytes
 	r, w    int    // what is read and not yet taken: buf[r:w]
 	scratch []byte // a compressed body larger than buf
@@ -145,9 +146,9 @@ func (in *intake) next() ([]byte, error) {
 	if err := in.need(frameHeader); err != nil {
 		return nil, err
 	}
-	var header [frameHeader]byte
-	in.r += copy(header[:], in.buf[in.r:])
-	length := binary.LittleEndian.Uint32(header[:])
+	header := in.header[:]
+	in.r += copy(header, in.buf[in.r:])
+	length := binary.LittleEndian.Uint32(header)
 	compressed, n := length&frameCompressed != 0, int(length&^frameCompressed)
 	if n > frameBytesMax {
 		return nil, fmt.Errorf("%w: %d", errFrameBytes, n)
@@ -157,7 +158,7 @@ func (in *intake) next() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if frameSum(header[:], body) != binary.LittleEndian.Uint32(header[4:]) {
+	if frameSum(header, body) != binary.LittleEndian.Uint32(header[4:]) {
 		return nil, errDamaged
 	}
 	switch {

@@ -84,7 +84,9 @@ func (l *outLane) send(frame []byte) bool {
 	return true
 }
 
-// endLocked ends the stream that is up, if any. Its goroutine does the rest.
+// endLocked ends the stream that is up, if any. Its goroutine does the rest. Streams other than raft's are not dialled
+// again before Send has refused a frame: a sender that was not told yet must not go on in a new stream as if it were the
+// old one.
 func (l *outLane) endLocked(why error, quiet bool) {
 	s := l.stream
 	if s == nil || s.why != nil {
@@ -94,6 +96,7 @@ func (l *outLane) endLocked(why error, quiet bool) {
 		return
 	}
 	s.why, s.quiet = why, quiet
+	l.wanted = l.lane == quorum.LaneRaft && l.addr != ""
 	close(s.stop)
 	_ = s.raw.Close()
 	l.notify()
@@ -126,7 +129,7 @@ func (l *outLane) aim(addr string) {
 	defer l.mu.Unlock()
 	l.addr = addr
 	l.endLocked(errMoved, false)
-	l.wanted = addr != "" && (l.wanted || l.lane == quorum.LaneRaft)
+	l.wanted = addr != "" && (l.wanted || l.lane == quorum.LaneRaft) // a dial under way goes on
 	l.eager = true
 	if l.connecting != nil {
 		l.connecting()
@@ -238,13 +241,11 @@ func (l *outLane) rest(p *pause, began time.Time) {
 // report logs why there is no stream, each reason once until there is one again.
 func (l *outLane) report(s *outStream, err error) {
 	why := reason(err)
-	if !l.peer.reasons.first(why) {
-		return
-	}
 	log := l.net.log.With("member", l.peer.id, "stream", laneNames[l.lane], "why", why)
 	switch {
 	case errors.Is(err, errReset), errors.Is(err, errMoved), errors.Is(err, errHeard):
-		log.Debug("a stream to a member was ended")
+		log.Debug("a stream to a member was ended on request")
+	case !l.peer.reasons.first(why):
 	case s != nil:
 		log.Info("a stream to a member broke, dialling again")
 	default:
@@ -276,9 +277,6 @@ func (l *outLane) serve(s *outStream) error {
 	why, quiet := s.why, s.quiet
 	if !quiet {
 		l.breaks.Add(1)
-		if l.lane != quorum.LaneRaft {
-			l.wanted = false
-		}
 	}
 	l.mu.Unlock()
 	if l.net.closing() {
