@@ -230,7 +230,7 @@ func (q *Quorum) entry() []byte {
 		q.others[0] = forwarded{}
 		q.others = q.others[1:]
 	}
-	if own := q.queue.takeOwn(); len(own) > 0 {
+	if own := q.queue.takeOwn(q.line.path.term); len(own) > 0 {
 		entry = append(q.room(entry), own...)
 	}
 	return entry
@@ -276,5 +276,4 @@ func (q *Quorum) stepDown() {
 	}
 	q.held, q.others = nil, nil
 	clear(q.taken)
-	q.queue.takeOwn()
 }

@@ -272,8 +272,11 @@ func (r *receiver) take(f imageFrame) error {
 		r.q.cfg.Logger.Info("taking over the state of another member", "from", f.from, "index", m.GetSnapshot().GetMetadata().GetIndex())
 		return nil
 	}
-	if f.from != r.from {
-		return nil // the rest of a transfer that was given up
+	if f.from != r.from { // the rest of a transfer that was given up
+		if f.data[0] == frameEnd {
+			return errors.New("its beginning is missing")
+		}
+		return nil
 	}
 	switch f.data[0] {
 	case frameChunk:

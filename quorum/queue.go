@@ -30,15 +30,16 @@ const _ = uint(queueBytesMax - 4*chunkBytesMax)
 // raft entry, so everything that arrives while the log is busy shares one entry, one record and one fdatasync.
 // Commands of one call to put are never split over chunks or reordered.
 type queue struct {
-	mu     sync.Mutex
-	chunks []chunk // the last one is open
-	bytes  int
-	own    []byte // what only a leader may propose
-	syncs  []Synced
-	last   int  // bytes of the chunk taken last, a guess at the next one's
-	busy   bool // some source was told ErrBusy
-	closed bool
-	epoch  uint64 // see Quorum.Epoch
+	mu      sync.Mutex
+	chunks  []chunk // the last one is open
+	bytes   int
+	own     []byte // what only a leader may propose
+	ownTerm uint64 // in which it was decided
+	syncs   []Synced
+	last    int  // bytes of the chunk taken last, a guess at the next one's
+	busy    bool // some source was told ErrBusy
+	closed  bool
+	epoch   uint64 // see Quorum.Epoch
 }
 
 // chunk is what will be one raft entry: room for the batch header, then framed commands.
@@ -124,22 +125,29 @@ func (q *queue) release(bytes int) (drained bool) {
 }
 
 // putOwn queues commands that only a leader may propose.
-func (q *queue) putOwn(commands []byte) (first bool, err error) {
+func (q *queue) putOwn(term uint64, commands []byte) (first bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false, ErrClosed
+	}
+	if q.ownTerm != term {
+		q.own, q.ownTerm = nil, term
 	}
 	first = len(q.own) == 0
 	q.own = append(q.own, commands...)
 	return first, nil
 }
 
-func (q *queue) takeOwn() []byte {
+// takeOwn hands over what was decided in term. What was decided in another one is forgotten.
+func (q *queue) takeOwn(term uint64) []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	own := q.own
 	q.own = nil
+	if q.ownTerm != term {
+		return nil
+	}
 	return own
 }
 

@@ -312,12 +312,12 @@ func (q *Quorum) Propose(epoch uint64, commands []byte) error {
 }
 
 // ProposeAsLeader queues commands that only a leader may decide on. They are not ordered against those of Propose, and are
-// forgotten when leadership is lost. ErrUnavailable: this member does not lead.
-func (q *Quorum) ProposeAsLeader(commands []byte) error {
-	if s := q.status.Load(); s.Role != Leader || s.Full || q.cfg.Log.Full() {
+// forgotten when the term ends in which they were decided. ErrUnavailable: this member does not lead in that term.
+func (q *Quorum) ProposeAsLeader(term uint64, commands []byte) error {
+	if s := q.status.Load(); s.Role != Leader || s.Term != term || s.Full || q.cfg.Log.Full() {
 		return ErrUnavailable
 	}
-	first, err := q.queue.putOwn(commands)
+	first, err := q.queue.putOwn(term, commands)
 	if first {
 		notify(q.wake)
 	}

@@ -43,7 +43,7 @@ func (q *Quorum) lead() {
 		if _, term := q.core.leader(); d.term != term {
 			d.term = term
 			b := &tree.Bootstrap{ClusterID: max(q.cfg.Random(), 1), Ensemble: q.cfg.Ensemble}
-			_, _ = q.queue.putOwn(tree.AppendBootstrap(nil, &tree.CommandHeader{}, b))
+			_, _ = q.queue.putOwn(term, tree.AppendBootstrap(nil, &tree.CommandHeader{}, b))
 		}
 		return
 	}
@@ -81,7 +81,7 @@ func (q *Quorum) lead() {
 
 func (q *Quorum) endReconfig(p *tree.PendingReconfig, code tree.Code) {
 	done := &tree.ReconfigDone{Pending: p.Zxid, Code: code}
-	_, _ = q.queue.putOwn(tree.AppendReconfigDone(nil, &tree.CommandHeader{}, done))
+	_, _ = q.queue.putOwn(q.line.path.term, tree.AppendReconfigDone(nil, &tree.CommandHeader{}, done))
 	notify(q.wake)
 }
 
