@@ -92,14 +92,9 @@ func (k *clock) run() {
 		case <-k.stop:
 			return
 		}
-		stalled := k.cfg.NowNs()-last > stallFactor*int64(interval) // then the leader could not be heard either
-		touched, ok := k.gather(stalled)
-		if !ok {
+		if !k.count(&last) {
 			return
 		}
-		now := k.cfg.NowNs()
-		k.tick((now-last)/1e6, touched)
-		last += (now - last) / 1e6 * 1e6
 		if d := k.interval(k.quorum.Status().Alone); d != interval {
 			interval = d
 			tick.Reset(d)
@@ -107,17 +102,28 @@ func (k *clock) run() {
 	}
 }
 
+// count does what is due at each interval: it asks whom the loops heard of, and counts the ms that have passed since last,
+// which it moves on. It returns false when the server stops.
+func (k *clock) count(last *int64) bool {
+	touched, ok := k.gather()
+	if !ok {
+		return false
+	}
+	now := k.cfg.NowNs()
+	k.tick((now-*last)/1e6, touched)
+	*last += (now - *last) / 1e6 * 1e6
+	return true
+}
+
 // gather asks every loop which sessions it heard of. A loop that is stuck holds up the answer, and so nothing expires
 // that it could have heard of.
-func (k *clock) gather(stalled bool) ([]tree.SessionID, bool) {
+func (k *clock) gather() ([]tree.SessionID, bool) {
 	answers := make(chan []tree.SessionID, len(k.loops))
 	for _, l := range k.loops {
 		l.do(func() {
 			l.dropSilent()
 			l.dropStuck()
-			if !stalled {
-				l.dropAdrift()
-			}
+			l.dropAdrift()
 			answers <- l.takeTouched()
 		})
 	}
@@ -179,7 +185,9 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 		if k.leading {
 			k.leading, k.tracker = false, newTracker(k.cfg.TickMs)
 		}
-		k.quorum.Touch(touched) // without any too: the answer shows that the leader is there
+		if len(touched) > 0 {
+			k.quorum.Touch(touched)
+		}
 		return
 	}
 	if !k.leading || epoch != k.epoch {

@@ -41,18 +41,11 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("netloop: opening the client port (is another server running?): %w", err)
 	}
-	for i := range s.cfg.Loops {
-		l := newLoop(&s.shared, i)
-		l.begin(q.Tail())
-		s.loops = append(s.loops, l)
-	}
+	s.makeLoops()
 	if s.reactor, err = startReactor(s.loops, s.log); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
-	s.clock = newClock(&s.shared, s.loops)
-	q.OnPublished(s.published)
-	q.OnLost(s.lost)
-	q.OnTouched(s.clock.touchedElsewhere)
+	s.follow()
 	s.clock.start()
 	conns, files := connsMax(s.cfg.MaxConns)
 	s.acceptor = &acceptor{listener: ln.(*net.TCPListener), enroll: s.reactor.enroll, log: s.log, metrics: s.cfg.Metrics, perIP: s.cfg.MaxClientConns, all: conns}
@@ -60,6 +53,22 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 	s.started = true
 	s.log.Info("serving clients", "addr", ln.Addr().String(), "loops", len(s.loops), "connections_max", conns, "files_max", files)
 	return ln.Addr(), nil
+}
+
+func (s *Server) makeLoops() {
+	for i := range s.cfg.Loops {
+		l := newLoop(&s.shared, i)
+		l.begin(s.quorum.Tail())
+		s.loops = append(s.loops, l)
+	}
+}
+
+// follow makes the clock and has the quorum tell clock and loops what happens.
+func (s *Server) follow() {
+	s.clock = newClock(&s.shared, s.loops)
+	s.quorum.OnPublished(s.published)
+	s.quorum.OnLost(s.lost)
+	s.quorum.OnTouched(s.clock.touchedElsewhere)
 }
 
 // published wakes the loops that have something to do with a commit. It is called on the apply goroutine.
