@@ -27,6 +27,7 @@ type applier struct {
 func newApplier(q *Quorum, state *tree.State, m mark) *applier {
 	a := &applier{q: q, state: state, at: m, wake: make(chan struct{}, 1)}
 	a.chain = NewChain(state.Root())
+	a.chain.Tail().Index = m.index
 	q.tail.Store(a.chain.Tail())
 	return a
 }
@@ -150,7 +151,7 @@ func (a *applier) takeDue() []Synced {
 
 // publish appends c to the chain and tells the event loops.
 func (a *applier) publish(c *Commit) {
-	c.AtNs = a.q.cfg.NowNs()
+	c.AtNs, c.Index = a.q.cfg.NowNs(), a.at.index
 	a.chain.Publish(c)
 	a.q.tail.Store(c)
 	if f := a.q.published.Load(); f != nil {

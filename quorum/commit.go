@@ -14,6 +14,7 @@ import (
 // loop the same root at the same position in the order of transactions.
 type Commit struct {
 	Seq     uint64        // 1, 2, 3, ... in this process; Tail().Seq minus a cursor's Seq is that cursor's lag
+	Index   uint64        // the last entry of the log that Root contains
 	Root    *tree.Root    // the state after every transaction of this commit
 	Txns    []tree.Txn    // in order; may be empty (a commit that only completes syncs)
 	Changes []tree.Change // of all transactions; Txn.ChangesFrom and ChangesTo cut it
