@@ -48,6 +48,14 @@ bench: ## every Go benchmark once, with allocations (PKG=./tree ARGS='-bench=Get
 crash: build ## ROUNDS=200 kills of a real server under load, each followed by a check that nothing acknowledged was lost
 	go run ./cmd/crash -rounds $(or $(ROUNDS),200) $(ARGS)
 
+.PHONY: chaos
+chaos: build ## members in network namespaces under faults and load, histories checked (ARGS='-for 10m -seed 1', '-short', '-kind zookeeper'; root)
+	go build -o bin/chaos ./cmd/chaos && bin/chaos run $(ARGS)
+
+.PHONY: failover
+failover: build ## how long clients cannot write when the leader goes, ROUNDS=30 times in each way, beside ZooKeeper
+	go build -o bin/chaos ./cmd/chaos && bin/chaos gap -rounds $(or $(ROUNDS),30) $(ARGS)
+
 .PHONY: crowd
 crowd: ## 10,000 connections that say nothing (CONNS=10000), beside clients that work
 	HOLT_TEST_SILENT_CONNS=$(or $(CONNS),10000) go test -count=1 -v -run SilentConnections ./cmd/holt $(ARGS)

@@ -24,7 +24,7 @@ type house struct {
 	cache  string // .cache/conformance
 	lib    string // jars
 	class  string // compiled java/src
-	venv   string // Python with kazoo
+	python string // the interpreter that has kazoo
 	logs   string
 	notRun reasons // not-run.txt
 }
@@ -37,7 +37,6 @@ func newHouse(root string) *house {
 		cache:  cache,
 		lib:    filepath.Join(cache, "lib"),
 		class:  filepath.Join(cache, "classes"),
-		venv:   filepath.Join(cache, "venv"),
 		logs:   filepath.Join(cache, "logs"),
 	}
 }
@@ -54,7 +53,9 @@ func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) er
 		name   string
 		do     func(context.Context, *slog.Logger) error
 	}{
-		{true, "Debian packages", func(ctx context.Context, l *slog.Logger) error { return h.installPackages(ctx, l, java) }},
+		{java, "Java", func(ctx context.Context, l *slog.Logger) error {
+			return ensemble.InstallPackages(ctx, l, ensemble.JavaPackages...)
+		}},
 		{java, "jars", h.installJars},
 		{java, "adapter classes", h.compile},
 		{slices.Contains(cfg.Suites, "kazoo"), "kazoo", h.installKazoo},
@@ -69,15 +70,6 @@ func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) er
 		}
 	}
 	return nil
-}
-
-// installPackages asks apt for the tools that are missing, on a machine that has apt.
-func (h *house) installPackages(ctx context.Context, logger *slog.Logger, java bool) error {
-	wanted := [][2]string{{"python3", "python3 --version"}, {"python3-venv", "python3 -c 'import venv, ensurepip'"}}
-	if java {
-		wanted = append(wanted, [2]string{"default-jdk-headless", "javac -version"}, [2]string{"maven", "mvn -v"})
-	}
-	return ensemble.InstallPackages(ctx, logger, wanted...)
 }
 
 func (h *house) installJars(ctx context.Context, logger *slog.Logger) error {
@@ -116,15 +108,9 @@ func (h *house) compile(ctx context.Context, _ *slog.Logger) error {
 }
 
 func (h *house) installKazoo(ctx context.Context, logger *slog.Logger) error {
-	pins := filepath.Join(h.source, "kazoo", "requirements.txt")
-	return h.once("kazoo", []string{pins}, func() error {
-		logger.Info("installing kazoo and its tests")
-		if err := h.command(ctx, "python3", "-m", "venv", "--clear", h.venv); err != nil {
-			return err
-		}
-		pip := filepath.Join(h.venv, "bin", "pip")
-		return h.command(ctx, pip, "install", "-q", "--no-deps", "--no-binary", "kazoo", "-r", pins)
-	})
+	var err error
+	h.python, err = ensemble.InstallPython(ctx, h.root, logger, "conformance", filepath.Join(h.source, "kazoo", "requirements.txt"))
+	return err
 }
 
 func (h *house) buildHolt(ctx context.Context, _ *slog.Logger) error {

@@ -222,7 +222,7 @@ func (h *house) start(ctx context.Context, u unit, dir string, port int) error {
 }
 
 func (h *house) kazooCommand(ctx context.Context, u unit, dir string, port int) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "nice", filepath.Join(h.venv, "bin", "python"), "-m", "pytest",
+	cmd := exec.CommandContext(ctx, "nice", h.python, "-m", "pytest",
 		"-p", "launched_servers", "-p", "no:cacheprovider", "--timeout", "120", "-v", "-ra",
 		"--junitxml", filepath.Join(dir, "TEST-kazoo.xml"), "--pyargs", "kazoo.tests."+u.name)
 	cmd.Env = append(h.serverEnvironment(),

@@ -56,7 +56,7 @@ const (
 	hubIP      = "10.203.0.254" // in namespaces of our own; the machine has no route to it
 	hostIPs    = "10.203.0.%d"
 	bridge     = "hub"
-	cutsPerRun = "table inet holt { set cut { type ipv4_addr; }\n chain in { type filter hook input priority 0; policy accept; ip saddr @cut drop; } }"
+	cutsPerRun = "table inet holt { set cut { type ipv4_addr; }\n chain in { type filter hook input priority 0; policy accept; ip saddr @cut drop; }\n}"
 )
 
 // NewHosts makes n hosts and the bridge between them, inside the namespaces that Isolate made.

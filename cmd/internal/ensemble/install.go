@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,15 +50,26 @@ func Launcher(root string, kind Kind) string {
 // there.
 func InstallZooKeeper(ctx context.Context, root string) (lib string, err error) {
 	lib = filepath.Join(root, ".cache", "zookeeper-"+ZooKeeperVersion)
-	if _, err := os.Stat(filepath.Join(lib, "complete")); err == nil {
+	pom := filepath.Join(root, "cmd", "internal", "ensemble", "zookeeper.pom.xml")
+	want, err := os.ReadFile(pom)
+	if err != nil {
+		return "", err
+	}
+	stamp := filepath.Join(lib, "complete") // a copy of the pom that the jars were fetched by
+	if got, err := os.ReadFile(stamp); err == nil && bytes.Equal(got, want) {
 		return lib, nil
 	}
-	pom := filepath.Join(root, "cmd", "internal", "ensemble", "zookeeper.pom.xml")
+	if err := InstallPackages(ctx, slog.Default(), JavaPackages...); err != nil {
+		return "", err
+	}
 	if err := run(ctx, "mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", "-DincludeScope=runtime", "-DoutputDirectory="+lib); err != nil {
 		return "", fmt.Errorf("fetching Apache ZooKeeper %s with Maven: %w", ZooKeeperVersion, err)
 	}
-	return lib, os.WriteFile(filepath.Join(lib, "complete"), nil, 0o644)
+	return lib, os.WriteFile(stamp, want, 0o644)
 }
+
+// JavaPackages is what running and compiling Java and fetching jars needs of the machine.
+var JavaPackages = [][2]string{{"default-jdk-headless", "javac -version"}, {"maven", "mvn -v"}}
 
 // InstallPackages asks apt, on a machine that has apt, for the packages whose probe, a shell command, does not succeed.
 // Pairs are package and probe.
@@ -89,4 +101,29 @@ func run(ctx context.Context, args ...string) error {
 		return fmt.Errorf("%s: %w\n%s", args, err, lastLines(string(out), 15))
 	}
 	return nil
+}
+
+// InstallPython returns the interpreter of a virtual environment of that name in the repository's cache, with the packages that
+// a requirements file pins.
+func InstallPython(ctx context.Context, root string, logger *slog.Logger, name, requirements string) (python string, err error) {
+	dir := filepath.Join(root, ".cache", name, "venv")
+	python = filepath.Join(dir, "bin", "python")
+	want, err := os.ReadFile(requirements)
+	if err != nil {
+		return "", err
+	}
+	stamp := filepath.Join(dir, "complete") // a copy of the requirements that were installed
+	if got, err := os.ReadFile(stamp); err == nil && bytes.Equal(got, want) {
+		return python, nil
+	}
+	if err := InstallPackages(ctx, logger, [2]string{"python3", "python3 --version"}, [2]string{"python3-venv", "python3 -c 'import venv, ensurepip'"}); err != nil {
+		return "", err
+	}
+	if err := run(ctx, "python3", "-m", "venv", "--clear", dir); err != nil {
+		return "", err
+	}
+	if err := run(ctx, python, "-m", "pip", "install", "-q", "--no-deps", "--no-binary", "kazoo", "-r", requirements); err != nil {
+		return "", err
+	}
+	return python, os.WriteFile(stamp, want, 0o644)
 }

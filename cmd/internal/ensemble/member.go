@@ -62,7 +62,7 @@ func (m *Member) Start() error {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = append(os.Environ(), m.env...), m.Dir
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // N2
+	cmd.SysProcAttr = DiesWithParent() // N2
 	fmt.Fprintf(log, "=== %s started\n", time.Now().Format("15:04:05.000"))
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("starting member %d: %w", m.ID, err)
@@ -75,6 +75,9 @@ func (m *Member) Start() error {
 	}()
 	return nil
 }
+
+// DiesWithParent makes a process end when the one that starts it does, however that ends.
+func DiesWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 // Ended is closed when the process that runs now has ended, by itself or not. It is nil before the first Start.
 func (m *Member) Ended() <-chan struct{} { return m.done }
