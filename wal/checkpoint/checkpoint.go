@@ -280,9 +280,13 @@ func (s *Store) load() (state *tree.State, m Mark, err error) {
 
 // Write makes the image hold to, with mark m: both are durable when it returns nil, and on an error the image is as it
 // was. from is the root that the image holds: of the state that Load returned, or the one written last; Write writes only
-// what tree.Diff finds changed since. A nil from replaces whatever the image holds by all of to. ErrFull if there is no
+// what tree.Diff finds changed since. A nil from replaces whatever the image holds by all of to, without pauses. ErrFull if there is no
 // space.
 func (s *Store) Write(from, to *tree.Root, m Mark) error {
+	if from == nil { // a state from elsewhere, which a server waits for
+		s.fs.hurry()
+		defer s.fs.calm()
+	}
 	replace := from == nil && !s.fresh
 	if s.fresh {
 		from = nil

@@ -23,15 +23,16 @@ const (
 type pacedFS struct {
 	vfs.FS
 	busyPercent int
-	hurried     atomic.Bool
+	hurried     atomic.Int32 // reasons not to pause
 }
 
 func newPacedFS(fs vfs.FS, busyPercent int) *pacedFS {
 	return &pacedFS{FS: fs, busyPercent: busyPercent}
 }
 
-// hurry ends all pauses, for a store that closes.
-func (p *pacedFS) hurry() { p.hurried.Store(true) }
+// hurry ends all pauses: for a store that closes, or whose server waits for it. calm takes that back.
+func (p *pacedFS) hurry() { p.hurried.Add(1) }
+func (p *pacedFS) calm()  { p.hurried.Add(-1) }
 
 func (p *pacedFS) Unwrap() vfs.FS { return p.FS }
 
@@ -51,7 +52,7 @@ type pacedFile struct {
 
 func (f *pacedFile) Write(b []byte) (int, error) {
 	n, err := f.File.Write(b)
-	if worked := time.Since(f.since); worked >= burst && !f.fs.hurried.Load() {
+	if worked := time.Since(f.since); worked >= burst && f.fs.hurried.Load() == 0 {
 		idle := worked * time.Duration(100-f.fs.busyPercent) / time.Duration(f.fs.busyPercent)
 		time.Sleep(min(idle, pauseMax))
 		f.since = time.Now()
