@@ -33,6 +33,7 @@ func (q *quiet) Detach() (net.Conn, error) { return nil, io.ErrClosedPipe }
 type inlineQuorum struct {
 	state *tree.State
 	chain *quorum.Chain
+	syncs bool
 }
 
 func (q *inlineQuorum) Tail() *quorum.Commit             { return q.chain.Tail() }
@@ -42,7 +43,14 @@ func (q *inlineQuorum) OnLost(func())                    {}
 func (q *inlineQuorum) OnTouched(func([]tree.SessionID)) {}
 func (q *inlineQuorum) Touch([]tree.SessionID)           {}
 func (q *inlineQuorum) Status() quorum.Status            { return quorum.Status{Role: quorum.Leader} }
-func (q *inlineQuorum) Sync(tree.Origin, uint64) error   { return quorum.ErrUnavailable }
+
+func (q *inlineQuorum) Sync(o tree.Origin, tag uint64) error {
+	if !q.syncs {
+		return quorum.ErrUnavailable
+	}
+	q.chain.Publish(&quorum.Commit{Root: q.Tail().Root, Synced: []quorum.Synced{{Origin: o, Tag: tag}}})
+	return nil
+}
 
 func (q *inlineQuorum) Propose(_ uint64, commands []byte) error {
 	batch := tree.AppendBatchHeader(make([]byte, 0, tree.BatchHeaderBytes+len(commands)), tree.BatchHeader{TimeMs: 1})

@@ -48,6 +48,10 @@ func (l *loop) takeTouched() []tree.SessionID {
 		if c == nil || c.session == 0 {
 			continue
 		}
+		if c.readOnly {
+			c.touched = false // nobody else knows its session
+			continue
+		}
 		if c.touched || c.queue.unanswered() > 0 || c.stall&(stallBusy|stallAnswers) != 0 {
 			ids = append(ids, c.session)
 		}

@@ -122,6 +122,7 @@ func (k *clock) gather() ([]tree.SessionID, bool) {
 	for _, l := range k.loops {
 		l.do(func() {
 			l.dropSilent()
+			l.lookReadOnly()
 			l.dropStuck()
 			l.dropAdrift()
 			answers <- l.takeTouched()
@@ -190,6 +191,7 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 		}
 		return
 	}
+	k.ledNs.Store(k.cfg.NowNs())
 	if !k.leading || epoch != k.epoch {
 		k.leading, k.epoch = true, epoch
 		k.lead(s.Alone)

@@ -56,6 +56,10 @@ type Config struct {
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
 	LeaderWaitMs         int // that a ConnectRequest waits for a leader; default 2000
 
+	ReadOnly          bool     // readonlymode.enabled: without a leader, reads are served to clients that ask for no more
+	LinearizableReads bool     // reads see all that was acknowledged anywhere before; false: as ZooKeeper's
+	LinearizablePaths [][]byte // reads at or below these do, whatever LinearizableReads says; "" is all
+
 	SkipACL        bool                             // zookeeper.skipACL
 	DigestDisabled bool                             // DigestAuthenticationProvider.enabled=false
 	DigestID       func(userPassword []byte) string // the id of the digest scheme; default tree.DigestID

@@ -37,7 +37,7 @@ const (
 
 // stall is a set of reasons not to take further requests from a connection. While there is one, requests stay
 // undecoded and in order, and if more arrive the socket is not read.
-type stall uint8
+type stall uint16
 
 const (
 	stallSession  stall = 1 << iota // until the session is there
@@ -46,6 +46,7 @@ const (
 	stallOutbound                   // the client does not read its replies; until it did
 	stallListing                    // a long listing is being written
 	stallLeader                     // until there is a leader to open a session with
+	stallReconfig                   // until its reconfig is answered
 	stallEnd                        // nothing is taken after what was sent last
 )
 
@@ -67,6 +68,8 @@ type conn struct {
 	hasRO   bool // the ConnectRequest had the readOnly byte
 	synced  bool // this member was brought up to date for the ConnectRequest
 
+	readOnly bool // of read-only mode: the session is this member's own
+
 	in   []byte // received and not taken; in[inAt:] is live
 	inAt int
 	need int // bytes of the frame at in[inAt:], 0 if unknown
@@ -87,7 +90,9 @@ type conn struct {
 	sinceNs int64
 	stats   connStats
 
-	awaitsNs int64 // since when its ConnectRequest waits for a leader, 0: it does not
+	awaitsNs int64  // since when its ConnectRequest waits for a leader, 0: it does not
+	heardNs  int64  // read-only: when it was heard of
+	round    uint64 // the last loop.confirmNext that has reads of it
 }
 
 // connStats is what cons tells of a connection.

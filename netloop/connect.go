@@ -31,7 +31,12 @@ func (l *loop) connect(c *conn, payload []byte) bool {
 		return true
 	}
 	s := l.quorum.Status()
-	if !led(&s) {
+	switch {
+	case led(&s):
+	case l.readOnly(&s, l.nowNs):
+		l.connectReadOnly(c, &q)
+		return true
+	default:
 		l.awaitLeader(c)
 		return false
 	}
@@ -46,7 +51,7 @@ func (l *loop) connect(c *conn, payload []byte) bool {
 		return true
 	}
 	c.hasRO = q.HasReadOnly
-	c.timeoutMs = int32(min(max(int(q.TimeoutMs), l.cfg.MinSessionTimeoutMs), l.cfg.MaxSessionTimeoutMs))
+	c.timeoutMs = l.clampTimeout(q.TimeoutMs)
 	if q.SessionID == 0 {
 		l.openSession(c)
 		return true
@@ -60,6 +65,10 @@ func (l *loop) connect(c *conn, payload []byte) bool {
 	l.commands = tree.AppendAttachSession(l.commands, &head,
 		&tree.AttachSession{ID: tree.SessionID(q.SessionID), TimeoutMs: c.timeoutMs, Password: c.password})
 	return true
+}
+
+func (l *loop) clampTimeout(ms int32) int32 {
+	return int32(min(max(int(ms), l.cfg.MinSessionTimeoutMs), l.cfg.MaxSessionTimeoutMs))
 }
 
 // openSession asks for a new session.

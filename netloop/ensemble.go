@@ -73,6 +73,10 @@ func led(s *quorum.Status) bool { return s.Role == quorum.Leader || s.Leader != 
 // stranded says whether a member belongs to no ensemble: it was removed, or was not added yet.
 func stranded(s *quorum.Status) bool { return !s.Alone && s.Role != quorum.Leader && s.Voters == 0 }
 
+// contactNs is when this member was last in contact with the leader: with itself while it led. A member that has just
+// started is given the time that one has which has just lost its leader.
+func (s *shared) contactNs(st *quorum.Status) int64 { return max(st.ContactNs, s.ledNs.Load()) }
+
 // awaitLeader leaves a ConnectRequest untaken until there is a leader, for a while.
 func (l *loop) awaitLeader(c *conn) {
 	if c.awaitsNs == 0 {
@@ -88,7 +92,7 @@ func (l *loop) pollLeader() {
 	if len(l.awaiting) == 0 {
 		return
 	}
-	if s := l.quorum.Status(); led(&s) {
+	if s := l.quorum.Status(); led(&s) || l.readOnly(&s, l.nowNs) {
 		for i, c := range l.awaiting {
 			l.relieve(c, stallLeader)
 			l.awaiting[i] = nil
@@ -134,16 +138,17 @@ func (l *loop) dropAdrift() {
 		return
 	}
 	alien := stranded(&s)
-	if !alien && l.nowNs-s.ContactNs <= int64(l.cfg.MinSessionTimeoutMs)*int64(time.Millisecond)/adriftShare {
+	contact := l.contactNs(&s)
+	if !alien && l.nowNs-contact <= int64(l.cfg.MinSessionTimeoutMs)*int64(time.Millisecond)/adriftShare {
 		return
 	}
 	n := 0
 	for _, c := range l.conns {
-		if c == nil || c.stage != stageOpen {
+		if c == nil || c.stage != stageOpen || c.readOnly {
 			continue
 		}
 		grace := int64(c.timeoutMs) * int64(time.Millisecond) / adriftShare
-		if alien || l.nowNs-max(s.ContactNs, c.sinceNs) > grace {
+		if alien || l.nowNs-max(contact, c.sinceNs) > grace {
 			l.drop(c, "no contact with a leader for too long a part of its session timeout")
 			n++
 		}

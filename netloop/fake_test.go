@@ -25,23 +25,24 @@ type fakeQuorum struct {
 	rules   tree.Rules
 	leader  *fakeQuorum // of a follower
 
-	mu        sync.Mutex
-	followers []*fakeQuorum
-	epoch     uint64
-	lost      func()
-	touched   func([]tree.SessionID)
-	lag       func() // called before a follower applies a batch
-	chain     *quorum.Chain
-	published func(*quorum.Commit)
-	status    quorum.Status
-	refuse    error
-	waiting   [][]byte
-	syncs     []quorum.Synced
-	batchMax  int    // commands per commit at most, 0: no limit
-	pace      func() // called before each commit
-	wake      chan struct{}
-	stop      chan struct{}
-	done      sync.WaitGroup
+	mu         sync.Mutex
+	followers  []*fakeQuorum
+	epoch      uint64
+	lost       func()
+	touched    func([]tree.SessionID)
+	lag        func() // called before a follower applies a batch
+	chain      *quorum.Chain
+	published  func(*quorum.Commit)
+	status     quorum.Status
+	refuse     error
+	waiting    [][]byte
+	syncs      []quorum.Synced
+	syncsAsked int
+	batchMax   int    // commands per commit at most, 0: no limit
+	pace       func() // called before each commit
+	wake       chan struct{}
+	stop       chan struct{}
+	done       sync.WaitGroup
 }
 
 func newFakeQuorum(t *testing.T) *fakeQuorum {
@@ -166,6 +167,7 @@ func (q *fakeQuorum) Sync(o tree.Origin, tag uint64) error {
 		return q.leader.Sync(o, tag)
 	}
 	q.syncs = append(q.syncs, quorum.Synced{Origin: o, Tag: tag})
+	q.syncsAsked++
 	q.notify()
 	return nil
 }

@@ -65,12 +65,18 @@ type loop struct {
 	silent    []*conn // connected and without a session, in the order they came
 	awaiting  []*conn // their ConnectRequests wait for a leader, in the order they came
 
+	confirming  bool    // some reads have to be linearizable
+	confirmNext reads   // those of this turn
+	confirmSent []reads // those of earlier ones
+
 	stat        tree.Stat // scratch
 	buffers     [][]byte  // for reuse
 	bufferBytes int       // their capacity
 	acl         []byte    // scratch: an ACL as commands carry it
 	unanswered  int64     // writes and syncs that wait for the quorum
 	stopping    bool
+
+	readOnlyConns int // connections of read-only mode
 
 	asks asks // of other goroutines
 
@@ -82,6 +88,8 @@ type loop struct {
 
 func newLoop(s *shared, index int) *loop {
 	l := &loop{shared: s, index: uint16(index), perf: s.cfg.Metrics.Loop(index)}
+	l.confirming = s.cfg.LinearizableReads || len(s.cfg.LinearizablePaths) > 0
+	l.confirmNext.number = 1
 	l.watches = watch.New(watch.Config{Hash: tree.PathHash[string]})
 	l.visit = l.tell
 	return l
@@ -162,6 +170,9 @@ func (l *loop) forget(c *conn) {
 		return
 	}
 	c.stage = stageGone
+	if c.readOnly {
+		l.readOnlyConns--
+	}
 	l.watches.RemoveConn(c.slot)
 	l.conns[c.slot] = nil
 	l.free = append(l.free, c.slot)
@@ -253,6 +264,7 @@ func (l *loop) finish() {
 		l.resumed[i] = nil
 	}
 	l.resumed = l.resumed[:copy(l.resumed, l.resumed[n:])]
+	l.ask()
 	l.flushDirty()
 	l.watchFlag()
 	if len(l.resumed) > 0 || len(l.dirty) > 0 {
@@ -385,7 +397,11 @@ func (l *loop) walk(c *quorum.Commit) {
 	if mine {
 		l.cfg.Metrics.StageDeliver.Observe(l.nowNs - c.AtNs)
 		for _, s := range c.Synced {
-			l.synced(s)
+			if s.Origin.Conn == 0 && s.Origin.Loop == l.index {
+				l.confirmed(s)
+			} else {
+				l.synced(s)
+			}
 		}
 	}
 	for i, n := range l.unblocked {
@@ -462,7 +478,7 @@ func (l *loop) allowed(c *conn, acl *tree.ACLList, p tree.Perm) bool {
 }
 
 // drainBefore answers what was sent before the write that became t, from the tree just before t. Syncs among it are
-// complete: what anybody was told before the sync was sent precedes t in the log.
+// complete, and reads confirmed: what anybody was told before they were sent precedes t in the log.
 func (l *loop) drainBefore(c *conn, t *tree.Txn) {
 	root := t.Before
 	for !c.queue.empty() && c.queue.front().tag < t.Tag && c.live() {
@@ -473,9 +489,6 @@ func (l *loop) drainBefore(c *conn, t *tree.Txn) {
 			l.close(c)
 			return
 		}
-		if p.kind == kindSync {
-			p.done = true
-		}
 		l.answerFront(c, root)
 	}
 	c.queue.trim()
@@ -485,7 +498,7 @@ func (l *loop) drainBefore(c *conn, t *tree.Txn) {
 func (l *loop) drain(c *conn, root *tree.Root) {
 	for c.live() && !c.queue.empty() {
 		p := c.queue.front()
-		if p.kind == kindWrite || p.kind == kindSync && !p.done {
+		if p.kind == kindWrite || (p.kind == kindSync || p.kind == kindConfirmed) && !p.done {
 			break
 		}
 		l.answerFront(c, root)
@@ -504,6 +517,9 @@ func (l *loop) answerFront(c *conn, root *tree.Root) {
 	payload := c.queue.payload(c.queue.front())
 	p := c.queue.pop()
 	switch p.kind {
+	case kindConfirmed:
+		l.addOutstanding(-1)
+		fallthrough
 	case kindKept:
 		r := wire.NewReader(payload)
 		var h wire.RequestHeader
@@ -522,6 +538,9 @@ func (l *loop) answerFront(c *conn, root *tree.Root) {
 	case kindRefused:
 		l.reply(c, p.xid, int64(root.Zxid()), p.code)
 		l.answered(c, p.op, p.xid, int64(root.Zxid()), p.startNs)
+		if c.stall&stallReconfig != 0 {
+			l.relieve(c, stallReconfig)
+		}
 		if p.op == wire.OpCloseSession {
 			l.close(c) // nothing is taken from it any more; the session goes when its time is up
 		}
@@ -578,6 +597,7 @@ type shared struct {
 	inboundAll  atomic.Int64 // bytes of incomplete requests
 	refusedAt   atomic.Int64 // in which period refusing writes was logged last
 	epochsLost  atomic.Uint64
+	ledNs       atomic.Int64 // when this member was last known to lead, or was started
 	ids         sessionIDs
 	words       words
 	oversized   atomic.Bool // a reply beyond jute.maxbuffer was logged

@@ -105,14 +105,18 @@ func TestN1N2N3_OneTranscript(t *testing.T) {
 			name         string
 			loops, batch int
 			oneByOne     bool
+			linear       bool
 		}{
-			{"alone", 1, 1, true},
-			{"loops=1/batch=1", 1, 1, false},
-			{"loops=1/batch=7", 1, 7, false},
-			{"loops=1/batch=all", 1, 0, false},
-			{"loops=3/batch=3", 3, 3, false},
-			{"loops=3/batch=50", 3, 50, false},
-			{"loops=3/batch=all", 3, 0, false},
+			{"alone", 1, 1, true, false},
+			{"loops=1/batch=1", 1, 1, false, false},
+			{"loops=1/batch=7", 1, 7, false, false},
+			{"loops=1/batch=all", 1, 0, false, false},
+			{"loops=3/batch=3", 3, 3, false, false},
+			{"loops=3/batch=50", 3, 50, false, false},
+			{"loops=3/batch=all", 3, 0, false, false},
+			{"linear/loops=1/batch=1", 1, 1, false, true},
+			{"linear/loops=3/batch=50", 3, 50, false, true},
+			{"linear/alone", 1, 1, true, true},
 		} {
 			t.Run(fmt.Sprintf("seed=%d/%s", seed, mode.name), func(t *testing.T) {
 				q := newFakeQuorum(t)
@@ -120,7 +124,7 @@ func TestN1N2N3_OneTranscript(t *testing.T) {
 				if !mode.oneByOne {
 					q.pace = func() { time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond) }
 				}
-				_, addr := startServer(t, q, func(c *Config) { c.Loops = mode.loops; c.OutstandingPerConn = 40 })
+				_, addr := startServer(t, q, func(c *Config) { c.Loops = mode.loops; c.OutstandingPerConn = 40; c.LinearizableReads = mode.linear })
 				var wg sync.WaitGroup
 				got := make([]string, clients)
 				for i := range clients {

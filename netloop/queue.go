@@ -9,23 +9,25 @@ import (
 type kind uint8
 
 const (
-	kindWrite   kind = iota // its transaction
-	kindSync                // its completion
-	kindKept                // the requests before it; it is answered from the tree then
-	kindRefused             // the requests before it; the answer is an error
+	kindWrite     kind = iota // its transaction
+	kindSync                  // its completion
+	kindConfirmed             // the completion of the loop's sync; a read that has to be linearizable
+	kindKept                  // the requests before it; it is answered from the tree then
+	kindRefused               // the requests before it; the answer is an error
 )
 
 // pending is a request that has not been answered.
 type pending struct {
 	tag     uint64 // numbers the requests of a connection that had to wait, from 1
 	startNs int64
-	at      uint64 // kept, sync: offset of the payload in queue.kept, counted from the connection's beginning
+	round   uint64 // confirmed: which sync
+	at      uint64 // kept, sync, confirmed: offset of the payload in queue.kept, counted from the connection's beginning
 	size    uint32 // of the payload
 	xid     wire.Xid
 	op      wire.Op
 	code    tree.Code // refused
 	kind    kind
-	done    bool // sync: the completion has come
+	done    bool // sync, confirmed: the completion has come
 }
 
 // queue holds the unanswered requests of one connection in the order they came. A connection that only reads never
@@ -34,7 +36,7 @@ type queue struct {
 	entries []pending // entries[first:] are live
 	first   int
 	writes  int // unanswered entries of kindWrite
-	syncs   int // and of kindSync
+	syncs   int // of kindSync and kindConfirmed
 	tag     uint64
 
 	kept     []byte // kept[i] is payload byte keptBase+i
@@ -127,7 +129,7 @@ func (q *queue) count(k kind, n int) {
 	switch k {
 	case kindWrite:
 		q.writes += n
-	case kindSync:
+	case kindSync, kindConfirmed:
 		q.syncs += n
 	}
 }

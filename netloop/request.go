@@ -174,7 +174,10 @@ func (l *loop) request(c *conn, payload []byte) bool {
 		l.unproven(c, &h)
 		return true
 	}
-	if !c.queue.empty() && l.crowded(c) {
+	if c.readOnly && l.readOnlyRequest(c, &h) {
+		return true
+	}
+	if !c.queue.empty() && (l.crowded(c) || h.Op == wire.OpReconfig) {
 		c.stall |= stallAnswers
 		return false
 	}
@@ -195,6 +198,10 @@ func (l *loop) request(c *conn, payload []byte) bool {
 		l.auth(c, &h, r.Rest())
 	default:
 		l.touch(c)
+		if l.confirming && !c.readOnly && l.confirms(h.Op, r.Rest()) {
+			l.confirm(c, &h, payload)
+			return true
+		}
 		if !c.queue.empty() {
 			c.queue.keep(pending{kind: kindKept, xid: h.Xid, op: h.Op, startNs: l.nowNs}, payload)
 			return true

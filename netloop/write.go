@@ -39,6 +39,7 @@ func (l *loop) write(c *conn, h *wire.RequestHeader, body []byte) {
 			head := l.enqueue(c, h, tree.OpReconfig)
 			l.commands = tree.AppendReconfig(l.commands, &head,
 				&tree.Reconfig{Joining: q.Joining, Leaving: q.Leaving, NewMembers: q.NewMembers, ConfigID: q.ConfigID})
+			c.stall |= stallReconfig
 		}
 	case wire.OpDeleteContainer:
 		var q wire.PathRequest
@@ -169,6 +170,9 @@ func (l *loop) answer(c *conn, t *tree.Txn) {
 		wire.EndFrame(c.out, start)
 	}
 	l.answered(c, p.op, p.xid, zxid, p.startNs)
+	if c.stall&stallReconfig != 0 {
+		l.relieve(c, stallReconfig)
+	}
 	if p.op == wire.OpCloseSession || t.Code == tree.SessionExpired {
 		l.close(c)
 	}
