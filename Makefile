@@ -24,6 +24,10 @@ build: ## build bin/holt, one static binary
 run: build ## build, and serve ZooKeeper clients on 127.0.0.1:2181 from ./data (ARGS='--client-addr :2181')
 	bin/holt server --data-dir ./data $(ARGS)
 
+.PHONY: cluster
+cluster: build ## build, and run three members on this machine, clients on :2181 to :2183 (N=5 for more, ARGS='--help' for ports and directories)
+	bin/holt cluster -n $(or $(N),3) $(ARGS)
+
 .PHONY: test
 test: ## every test, with the race detector (PKG=./tree/... for less)
 	go test -race -timeout 9m $(ARGS) $(PKG)

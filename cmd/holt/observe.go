@@ -22,7 +22,7 @@ const compatible = "3.9.5"
 func (s *server) adminSource() *admin.Source {
 	source := &admin.Source{
 		Version: admin.Version{ZooKeeper: compatible, Build: version + "." + buildCommit(), Built: buildTime()},
-		Metrics: s.metrics, State: state{s.quorum}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
+		Metrics: s.metrics, State: state{s.quorum, s.cfg.Ensemble != nil}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
 		LastCheckpoint: func() (tree.Zxid, time.Time, bool) {
 			c := s.lastCheckpoint.Load()
 			if c == nil {
@@ -102,7 +102,7 @@ func (s *server) sources() perf.Sources {
 		TreeBytes:       root(func(r *tree.Root) int64 { return r.DataBytes() + znodeOverheadBytes*r.NodeCount() }),
 		LastZxid:        root(func(r *tree.Root) int64 { return int64(r.Zxid()) }),
 		Leader:          func() bool { return s.quorum.Status().Role == quorum.Leader },
-		QuorumSize:      func() int64 { return 1 },
+		QuorumSize:      func() int64 { return int64(s.quorum.Status().Voters) },
 		Term:            func() int64 { return int64(s.quorum.Status().Term) },
 		QueuedProposals: func() int64 { return int64(s.quorum.Waiting()) },
 		LogBytes:        func() int64 { return s.log.LiveBytes() },
@@ -110,11 +110,16 @@ func (s *server) sources() perf.Sources {
 }
 
 // state shows the admin package the quorum.
-type state struct{ q *quorum.Quorum }
+type state struct {
+	q        *quorum.Quorum
+	ensemble bool // it does not stand alone
+}
 
 func (s state) Root() *tree.Root { return s.q.Tail().Root }
-func (s state) Mode() admin.Mode { return admin.Standalone }
-func (s state) Serving() bool    { return s.q.Status().Role == quorum.Leader }
+func (s state) Mode() admin.Mode { return admin.Mode(mode(s.q.Status(), s.ensemble)) }
+
+// Serving says whether there is a leader, this member or another.
+func (s state) Serving() bool { return s.q.Status().Leader != 0 }
 
 // loops is the number of event loops: the configured one, or one less than there are cores, so that the goroutines
 // behind the loops have one.

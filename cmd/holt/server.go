@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -40,6 +40,9 @@ type server struct {
 	client *netloop.Server
 	admin  []*admin.Server
 	nowMs  func() int64 // wall clock; nil: the system's
+
+	following sync.WaitGroup // follow
+	unfollow  func()         // nil: it does not run
 
 	lastCheckpoint atomic.Pointer[checkpointed]
 }
@@ -74,19 +77,20 @@ func (s *server) run(ctx context.Context) error {
 
 // open opens the parts. Waiting for space on a full disk ends with ctx.
 func (s *server) open(ctx context.Context) error {
-	if s.cfg.Ensemble != nil {
-		return errors.New("this build of Holt serves alone only; keep one server line, or none")
-	}
 	s.metrics = perf.New(perf.Config{Loops: loops(s.cfg.Client.Loops), SlowOp: time.Second, Logger: s.logger})
 	if err := s.openDisk(); err != nil {
 		return err
 	}
 	begin := time.Now()
-	var err error
+	network, err := s.network()
+	if err != nil {
+		return err
+	}
 	s.quorum, err = quorum.Open(quorum.Config{
 		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
 		CheckpointBytes: s.cfg.Checkpoint.LogBytes, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
 		NowMs: s.nowMs, Cancel: ctx.Done(), Checkpoint: s.checkpointed,
+		Ensemble: s.cfg.Ensemble, LocalAddresses: !s.cfg.Tree.ReconfigEnabled, Network: network,
 	})
 	if err != nil {
 		return err
@@ -94,6 +98,14 @@ func (s *server) open(ctx context.Context) error {
 	root := s.quorum.Tail().Root
 	s.logger.Info("recovered", "znodes", root.NodeCount(), "sessions", root.SessionCount(), "zxid", fmt.Sprintf("%#x", root.Zxid()),
 		"took", time.Since(begin).Round(time.Millisecond))
+	if err := s.checkAlone(); err != nil {
+		return err
+	}
+	if s.cfg.Ensemble != nil {
+		following, stop := context.WithCancel(ctx)
+		s.following.Go(func() { s.follow(following) })
+		s.unfollow = stop
+	}
 	return s.listen()
 }
 
@@ -107,14 +119,17 @@ func (s *server) openDisk() error {
 	}
 	var err error
 	s.log, err = wal.Open(wal.Config{
-		Dir: filepath.Join(data.LogDir, "log"), SegmentBytes: s.cfg.WAL.SegmentBytes, NoSync: !s.cfg.WAL.Sync,
+		Dir: logDir(s.cfg), SegmentBytes: s.cfg.WAL.SegmentBytes, NoSync: !s.cfg.WAL.Sync,
 		Fatal: s.fatal, Flushed: s.flushed, Logger: s.logger,
 	})
 	if err != nil {
 		return err
 	}
-	s.image, err = checkpoint.Open(checkpoint.Config{Dir: filepath.Join(data.Dir, "image"), Fatal: s.fatal, Logger: s.logger})
-	return err
+	s.image, err = checkpoint.Open(checkpoint.Config{Dir: imageDir(s.cfg), Fatal: s.fatal, Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	return noteID(s.cfg)
 }
 
 // listen opens the ports, the clients' last: whoever can connect is served.
@@ -167,6 +182,13 @@ func (s *server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainMax)
 	defer cancel()
 	var errs []error
+	if s.unfollow != nil {
+		s.unfollow()
+		s.following.Wait()
+	}
+	if s.quorum != nil {
+		s.handover(ctx)
+	}
 	for _, a := range s.admin {
 		errs = append(errs, a.Close(ctx))
 	}
@@ -183,6 +205,18 @@ func (s *server) close() error {
 		errs = append(errs, s.log.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// handoverMax bounds how long a leader waits for another to take over before it stops all the same.
+const handoverMax = 2 * time.Second
+
+// handover gives leadership away while clients are still served, so that they wait for it and not for an election.
+func (s *server) handover(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, handoverMax)
+	defer cancel()
+	if err := s.quorum.Handover(ctx); err != nil {
+		s.logger.Warn("leadership was not handed over; the other members will elect a leader", "err", err)
+	}
 }
 
 // fatal ends the process: a part found that it cannot keep its promises, and nothing it still holds is worth more than

@@ -1,0 +1,87 @@
+package quorum
+
+import (
+	"fmt"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"holt/tree"
+	"holt/wal"
+)
+
+// Survivor is what a member has on its disk, whose ensemble has lost its quorum for good. Found makes a new ensemble of
+// it. The member must not run meanwhile; log and image stay the caller's.
+type Survivor struct {
+	Last      uint64   // the last entry of the log
+	Committed uint64   // the last one that this member knows to have been committed
+	Voters    []uint64 // of the ensemble that is lost, as far as this member knows
+
+	id    uint64
+	log   *wal.Log
+	image *image
+	state *tree.State
+}
+
+// readBytesMax is how much of the log is read at once.
+const readBytesMax = 8 << 20
+
+// OpenSurvivor reads image and log. All entries of the log count: one that this member was sent may have been
+// acknowledged, whether or not it has heard so.
+func OpenSurvivor(id uint64, log *wal.Log, store Image) (*Survivor, error) {
+	s := &Survivor{id: id, log: log, image: &image{store: store, log: log}}
+	state, at, conf, err := s.image.load()
+	if err != nil {
+		return nil, err
+	}
+	s.state, s.Voters = state, conf.GetVoters()
+	s.Last, s.Committed = max(log.LastIndex(), at.index), max(log.HardState().Commit, at.index)
+	for next := at.index + 1; next <= s.Last; {
+		entries, err := log.Entries(next, s.Last+1, readBytesMax)
+		if err != nil {
+			return nil, fmt.Errorf("quorum: reading the log from entry %d: %w", next, err)
+		}
+		for _, e := range entries {
+			if pb.EntryType(e.Type) == pb.EntryNormal && len(e.Data) > 0 {
+				if _, err := state.Apply(tree.Batch{Term: e.Term, Data: e.Data}); err != nil {
+					return nil, fmt.Errorf("quorum: entry %d: %w", e.Index, err)
+				}
+			}
+			next = e.Index + 1
+		}
+	}
+	return s, nil
+}
+
+// Root is the state after the last entry.
+func (s *Survivor) Root() *tree.Root { return s.state.Root() }
+
+// Found makes the member the only voter of an ensemble with a new id, which brings in the other members of e once they
+// appear, empty. It is done when it returns nil; done in part it leaves a member that works like before, or that its
+// former peers refuse, and can be done again.
+func (s *Survivor) Found(e *tree.Ensemble, cluster uint64, nowMs int64) error {
+	if m, ok := e.Member(s.id); !ok || m.Observer {
+		return fmt.Errorf("quorum: member %d is no participant of the new ensemble", s.id)
+	}
+	term, index := s.log.HardState().Term+1, s.Last+1
+	data := tree.AppendBatchHeader(nil, tree.BatchHeader{TimeMs: nowMs})
+	data = tree.AppendRecover(data, &tree.CommandHeader{}, &tree.Bootstrap{ClusterID: cluster, Ensemble: e})
+	done := make(chan error, 1)
+	s.log.Append(wal.Append{
+		Entries:   []wal.Entry{{Index: index, Term: term, Type: uint8(pb.EntryNormal), Data: data}},
+		HardState: &wal.HardState{Term: term, Commit: index},
+		Done:      func(err error) { done <- err },
+	})
+	if err := <-done; err != nil {
+		return fmt.Errorf("quorum: appending to the log: %w", err)
+	}
+	applied, err := s.state.Apply(tree.Batch{Term: term, Data: data})
+	if err != nil {
+		return fmt.Errorf("quorum: %w", err)
+	}
+	p := point{root: applied.Root, mark: mark{index, term}, conf: &pb.ConfState{Voters: []uint64{s.id}}}
+	if err := s.image.put(s.image.last, p); err != nil {
+		return fmt.Errorf("quorum: %w", err)
+	}
+	s.Last, s.Committed, s.Voters = index, index, []uint64{s.id}
+	return nil
+}
