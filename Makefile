@@ -82,8 +82,9 @@ profile: build ## record cmd/holt/holt.pgo anew: the profile that make build opt
 	cp bin/holt /tmp/holt && go run ./cmd/measure profile -holt /tmp/holt; rm /tmp/holt # the profile names the binary by its path
 
 .PHONY: docs
-docs: ## print docs/configuration.md anew from the key table
+docs: ## print docs/configuration.md and docs/bench.md anew from the tables of keys, workloads and flags
 	go test ./cmd/holt/config -run TestReferencePage -rewrite
+	go test ./bench/cli -run TestDocsAreUpToDate -rewrite
 
 .PHONY: clean
 clean: ## remove what the build and the tools made; ./data stays

@@ -134,35 +134,34 @@ func (p *poller) pwait2(timeout time.Duration) (int, error) {
 	return int(n), nil
 }
 
-// address is a server as the kernel wants it.
-type address struct {
-	family int
-	to     unix.Sockaddr
-}
+// address is a server, resolved.
+type address struct{ *net.TCPAddr }
 
 func resolve(server string) (address, error) {
 	a, err := net.ResolveTCPAddr("tcp", server)
-	if err != nil {
-		return address{}, err
+	if err == nil && len(a.IP) == 0 {
+		a.IP = net.IPv4(127, 0, 0, 1)
 	}
-	if v4 := a.IP.To4(); v4 != nil || len(a.IP) == 0 {
-		sa := &unix.SockaddrInet4{Port: a.Port, Addr: [4]byte{127, 0, 0, 1}}
-		copy(sa.Addr[:], v4)
-		return address{unix.AF_INET, sa}, nil
+	return address{a}, err
+}
+
+// socket is the address as the kernel wants it. Each call makes one of its own: connecting writes into it.
+func (a address) socket() (family int, to unix.Sockaddr) {
+	if v4 := a.IP.To4(); v4 != nil {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: a.Port, Addr: [4]byte(v4)}
 	}
-	sa := &unix.SockaddrInet6{Port: a.Port}
-	copy(sa.Addr[:], a.IP.To16())
-	return address{unix.AF_INET6, sa}, nil
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: a.Port, Addr: [16]byte(a.IP.To16())}
 }
 
 // dial begins to connect; the socket becomes writable when that has succeeded or failed (dialed tells).
-func dial(to address) (fd int, err error) {
-	fd, err = unix.Socket(to.family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+func dial(a address) (fd int, err error) {
+	family, to := a.socket()
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("socket: %w", err)
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-	if err := unix.Connect(fd, to.to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+	if err := unix.Connect(fd, to); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 		_ = unix.Close(fd)
 		return -1, fmt.Errorf("connect: %w", err)
 	}

@@ -180,7 +180,7 @@ func (a *watcher) opened(c *client, again bool) {
 // arm sets the next of the connection's watches.
 func (a *watcher) arm(c *client) {
 	p := a.load
-	if a.next >= len(p.seen) {
+	if a.next >= len(p.seen) || p.mode == ModeRecursive {
 		return
 	}
 	node := p.node(a.next)

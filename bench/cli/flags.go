@@ -16,6 +16,7 @@ import (
 type options struct {
 	bench.Config
 	json, html string
+	file       string
 	quiet      bool
 }
 
@@ -94,6 +95,7 @@ func allOptions() []option {
 		{"hold", "TIME", "how long a lock or an office is held (default: not at all), or an instance rests between changes", span(func(o *options) *time.Duration { return &o.Hold })},
 		{"services", "N", "services of discovery (default 10)", number(func(o *options) *int { return &o.Services })},
 		{"every", "TIME", "from the end of one storm to the next (default 5s)", span(func(o *options) *time.Duration { return &o.Every })},
+		{"file", "FILE", "a workload file: flags, and operations with sizes and keys of their own (docs/bench.md); flags beside it win", text(func(o *options) *string { return &o.file })},
 		{"pid", "N,...", "processes of the servers, on this machine: their CPU time and memory are reported", parsed(func(o *options) *[]int { return &o.PIDs }, parsePIDs)},
 		{"session-timeout", "TIME", "asked for by every session (default 30s)", span(func(o *options) *time.Duration { return &o.SessionTimeout })},
 		{"timeout", "TIME", "after which a watch event counts as lost (default 10s)", span(func(o *options) *time.Duration { return &o.Timeout })},

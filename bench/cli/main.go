@@ -38,13 +38,12 @@ func Main(args []string, out, errOut io.Writer) int {
 		printUsage(out)
 		return exitOK
 	}
-	o := &options{}
-	words, err := parseFlags(o, args)
+	if args[0] == "compare" {
+		return compare(args[1:], out, errOut)
+	}
+	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return kindHelp(args[0], out, errOut)
-	}
-	if err == nil {
-		err = o.choose(words)
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "holt bench: %v\nholt bench --help lists workloads and flags.\n", err)
@@ -53,15 +52,36 @@ func Main(args []string, out, errOut io.Writer) int {
 	return o.run(out, errOut)
 }
 
+// parse reads the arguments, and below them the workload file that they name.
+func parse(args []string) (*options, error) {
+	o := &options{}
+	words, err := parseFlags(o, args)
+	if err == nil && o.file != "" {
+		file := o.file
+		o = &options{}
+		o.Workload = "mixed"
+		if err := o.applyFile(file); err != nil {
+			return nil, err
+		}
+		words, err = parseFlags(o, args)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return o, o.choose(words)
+}
+
 // choose sets the workload from the words of the command line.
 func (o *options) choose(words []string) error {
-	if len(words) == 0 {
-		return errors.New("no workload")
-	}
 	if len(words) > 1 {
 		return fmt.Errorf("one workload at a time, and %q follows %s", words[1], words[0])
 	}
-	o.Workload = words[0]
+	if len(words) == 1 {
+		o.Workload = words[0]
+	}
+	if o.Workload == "" {
+		return errors.New("no workload")
+	}
 	if _, ok := bench.Find(o.Workload); !ok {
 		return fmt.Errorf("no workload %q; there are %s", o.Workload, strings.Join(kindNames(), ", "))
 	}
@@ -109,6 +129,9 @@ func (o *options) write(r *bench.Report) error {
 	if o.json != "" {
 		errs = append(errs, r.WriteJSON(o.json))
 	}
+	if o.html != "" {
+		errs = append(errs, bench.WritePageFile(o.html, r))
+	}
 	return errors.Join(errs...)
 }
 
@@ -126,6 +149,8 @@ func (o *options) progress(w io.Writer) func(bench.Point) {
 
 func printUsage(w io.Writer) {
 	fmt.Fprint(w, `usage: holt bench WORKLOAD [flags]
+       holt bench --file FILE [flags]
+       holt bench compare A.json B.json [--html FILE]
        holt bench help WORKLOAD
 
 Loads any server that speaks ZooKeeper's protocol, and measures.

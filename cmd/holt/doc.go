@@ -2,7 +2,7 @@
 //
 // # Model
 //
-// One binary, one word after its name: server, shell, version, help. main.go dispatches; command_*.go read a
+// One binary, one word after its name: server, shell, bench, version, help. main.go dispatches; command_*.go read a
 // subcommand's arguments; server.go wires the packages of the server together; packages config and shell hold what can
 // be tested without a process.
 //
@@ -10,6 +10,7 @@
 //
 //	arguments, HOLT_*, zoo.cfg ── config.Load ──> config.Config ── run (server.go) ──> wal, checkpoint, quorum, netloop, admin
 //	arguments ── shell.Main ──> one session with a server
+//	arguments ── cli.Main (bench/cli) ──> load on any server, a report
 //
 // # Invariants
 //
