@@ -52,6 +52,8 @@ func (q *inlineQuorum) Sync(o tree.Origin, tag uint64) error {
 	return nil
 }
 
+func (q *inlineQuorum) ProposeAsLeader(_ uint64, commands []byte) error { return q.Propose(0, commands) }
+
 func (q *inlineQuorum) Propose(_ uint64, commands []byte) error {
 	batch := tree.AppendBatchHeader(make([]byte, 0, tree.BatchHeaderBytes+len(commands)), tree.BatchHeader{TimeMs: 1})
 	a, err := q.state.Apply(tree.Batch{Term: 1, Data: append(batch, commands...), Local: testProcess})

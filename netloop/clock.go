@@ -17,7 +17,7 @@ type clock struct {
 	trackerMu sync.Mutex // held by tick, and by those who only look
 	tracker   *tracker
 	leading   bool
-	epoch     uint64 // in which this member leads
+	term      uint64 // in which this member leads
 
 	reaper reaper
 
@@ -105,7 +105,9 @@ func (k *clock) run() {
 // count does what is due at each interval: it asks whom the loops heard of, and counts the ms that have passed since last,
 // which it moves on. It returns false when the server stops.
 func (k *clock) count(last *int64) bool {
-	touched, ok := k.gather()
+	// A member that stood still could not hear its leader either.
+	stalled := k.cfg.NowNs()-*last > stallFactor*int64(k.interval(k.quorum.Status().Alone))
+	touched, ok := k.gather(stalled)
 	if !ok {
 		return false
 	}
@@ -117,14 +119,16 @@ func (k *clock) count(last *int64) bool {
 
 // gather asks every loop which sessions it heard of. A loop that is stuck holds up the answer, and so nothing expires
 // that it could have heard of.
-func (k *clock) gather() ([]tree.SessionID, bool) {
+func (k *clock) gather(stalled bool) ([]tree.SessionID, bool) {
 	answers := make(chan []tree.SessionID, len(k.loops))
 	for _, l := range k.loops {
 		l.do(func() {
 			l.dropSilent()
 			l.lookReadOnly()
 			l.dropStuck()
-			l.dropAdrift()
+			if !stalled {
+				l.dropAdrift()
+			}
 			answers <- l.takeTouched()
 		})
 	}
@@ -180,20 +184,17 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 	k.trackerMu.Lock()
 	defer k.trackerMu.Unlock()
 	changes, reported := k.takeNews()
-	epoch := k.quorum.Epoch() // before the role: what is proposed in it fails if the role is no longer true
 	s := k.quorum.Status()
 	if s.Role != quorum.Leader {
 		if k.leading {
 			k.leading, k.tracker = false, newTracker(k.cfg.TickMs)
 		}
-		if len(touched) > 0 {
-			k.quorum.Touch(touched)
-		}
+		k.quorum.Touch(touched) // without any too: the answer shows that the leader is there
 		return
 	}
 	k.ledNs.Store(k.cfg.NowNs())
-	if !k.leading || epoch != k.epoch {
-		k.leading, k.epoch = true, epoch
+	if !k.leading || s.Term != k.term {
+		k.leading, k.term = true, s.Term
 		k.lead(s.Alone)
 		return
 	}
@@ -251,7 +252,7 @@ func (k *clock) expire(id tree.SessionID) {
 	k.cfg.Metrics.SessionsExpired.Inc()
 	k.log.Info("session expired", "session", sessionText(id), "timeout_ms", s.TimeoutMs)
 	b := tree.AppendExpire(nil, &tree.CommandHeader{}, &tree.Expire{ID: id, Owner: s.Owner})
-	if err := k.quorum.Propose(k.epoch, b); err != nil {
+	if err := k.quorum.ProposeAsLeader(k.term, b); err != nil {
 		k.log.Debug("session is expired later", "session", sessionText(id), "err", err)
 		k.tracker.renew(id)
 	}

@@ -86,6 +86,7 @@ type Quorum interface {
 	Tail() *quorum.Commit
 	Epoch() uint64
 	Propose(epoch uint64, commands []byte) error
+	ProposeAsLeader(term uint64, commands []byte) error
 	Sync(o tree.Origin, tag uint64) error
 	Status() quorum.Status
 	OnPublished(f func(*quorum.Commit))

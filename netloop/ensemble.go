@@ -68,10 +68,10 @@ func (l *loop) replaced() {
 }
 
 // led says whether somebody is known to lead.
-func led(s *quorum.Status) bool { return s.Role == quorum.Leader || s.Leader != 0 }
+func led(s *quorum.Status) bool { return s.Role == quorum.Leader || s.Leader != 0 && !stranded(s) }
 
-// stranded says whether a member belongs to no ensemble: it was removed, or was not added yet.
-func stranded(s *quorum.Status) bool { return !s.Alone && s.Role != quorum.Leader && s.Voters == 0 }
+// stranded says whether a member belongs to no ensemble: it was removed, or was not admitted yet.
+func stranded(s *quorum.Status) bool { return s.Role == quorum.Outside }
 
 // contactNs is when this member was last in contact with the leader: with itself while it led. A member that has just
 // started is given the time that one has which has just lost its leader.

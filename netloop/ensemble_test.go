@@ -240,7 +240,7 @@ func TestN7_NewLeaderGivesFullTimeouts(t *testing.T) {
 	if ms := left(); ms != -1 {
 		t.Errorf("a follower keeps account of sessions: %d ms", ms)
 	}
-	q.set(func() { q.status.Role, q.status.Alone, q.status.Voters, q.epoch = quorum.Leader, false, 3, 1 })
+	q.set(func() { q.status.Role, q.status.Alone, q.status.Voters, q.status.Term = quorum.Leader, false, 3, 2 })
 	k.tick(100, nil)
 	if ms := left(); ms <= 4000+100 {
 		t.Errorf("N7: %d ms are left at the beginning of leadership, want 4 s and the time of reports", ms)
@@ -251,19 +251,19 @@ func TestN7_NewLeaderGivesFullTimeouts(t *testing.T) {
 	if ms := left(); ms <= 4000+100-100 {
 		t.Errorf("N7: %d ms are left after another member heard of the session", ms)
 	}
-	k.epoch = 0 // as if leadership had been lost and won since the tick looked
+	k.term = 1 // as if leadership had been lost and won since the tick looked
 	k.tracker.sessions[id].deadlineMs = 0
 	k.expire(id)
 	if n := s.cfg.Metrics.SessionsExpired.Value(); n != 1 {
 		t.Fatalf("%d expiries were proposed, want one", n)
 	}
-	usable(t, c, "a session whose expiry was thought of in an old epoch")
+	usable(t, c, "a session whose expiry was thought of in an old term")
 	if _, ok := q.Tail().Root.Session(id); !ok {
-		t.Error("N7: an expiry of an old epoch was proposed")
+		t.Error("N7: an expiry of an old term was proposed")
 	}
 	pass(100)
 	if ms := left(); ms <= 4000 {
-		t.Errorf("N7: %d ms are left in the new epoch", ms)
+		t.Errorf("N7: %d ms are left in the new term", ms)
 	}
 }
 
@@ -321,7 +321,7 @@ func TestRemovedMember(t *testing.T) {
 	q := newFakeQuorum(t)
 	_, addr := startServer(t, q, nil)
 	c := openRaw(t, addr)
-	q.set(func() { q.status.Role, q.status.Leader, q.status.Alone, q.status.Voters = quorum.Follower, 0, false, 0 })
+	q.set(func() { q.status.Role, q.status.Leader, q.status.Alone, q.status.Voters = quorum.Outside, 0, false, 2 })
 	c.ended()
 }
 

@@ -133,6 +133,13 @@ func (q *fakeQuorum) set(f func()) {
 	q.notify()
 }
 
+func (q *fakeQuorum) ProposeAsLeader(term uint64, commands []byte) error {
+	if s := q.Status(); s.Role != quorum.Leader || s.Term != term {
+		return quorum.ErrUnavailable
+	}
+	return q.Propose(q.Epoch(), commands)
+}
+
 func (q *fakeQuorum) Propose(epoch uint64, commands []byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()

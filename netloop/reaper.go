@@ -39,7 +39,8 @@ func (r *reaper) look() {
 	perMinute := float64(r.cfg.ContainerMaxPerMinute)
 	r.allow = min(r.allow+time.Duration(now-r.lookedNs).Minutes()*perMinute, max(perMinute, 1))
 	r.lookedNs = now
-	if s := r.quorum.Status(); s.Role != quorum.Leader || s.Full || now < r.restNs {
+	s := r.quorum.Status()
+	if s.Role != quorum.Leader || s.Full || now < r.restNs {
 		return
 	}
 	root := r.quorum.Tail().Root
@@ -58,7 +59,7 @@ func (r *reaper) look() {
 		return
 	}
 	r.proposed, r.askedNs = root.Zxid(), now
-	if err := r.quorum.Propose(r.quorum.Epoch(), batch); err != nil && !errors.Is(err, quorum.ErrClosed) {
+	if err := r.quorum.ProposeAsLeader(s.Term, batch); err != nil && !errors.Is(err, quorum.ErrClosed) {
 		r.log.Debug("containers and TTL nodes are removed later", "err", err)
 	}
 }

@@ -37,7 +37,6 @@ func New(cfg Config) (*Server, error) {
 // reach, with the port that was chosen if the configured one is 0.
 func (s *Server) Start(q Quorum) (net.Addr, error) {
 	s.quorum = q
-	s.ledNs.Store(s.cfg.NowNs())
 	ln, err := net.Listen("tcp", s.cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("netloop: opening the client port (is another server running?): %w", err)
@@ -57,6 +56,7 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 }
 
 func (s *Server) makeLoops() {
+	s.ledNs.Store(s.cfg.NowNs())
 	for i := range s.cfg.Loops {
 		l := newLoop(&s.shared, i)
 		l.begin(s.quorum.Tail())
