@@ -49,6 +49,6 @@
 // A peer that cannot be resolved, reached, or that refuses is dialled again, after 50 ms at first and 1 s at most, at
 // once when it is heard of. Each reason is logged once until the peer is reached. A process that is killed closes its
 // streams, which its peers see at once; a machine that vanishes is noticed by what raft streams lack acknowledgement of
-// for 2 s, and on idle streams by keepalive after about as long. A listener whose address does not exist yet is tried
+// for 2.5 s, and on idle streams by keepalive after 3 s. A listener whose address does not exist yet is tried
 // again; one whose port is taken fails Start.
 package peers

@@ -30,6 +30,7 @@ const (
 	arenaBytesMax = 2 << 20  // what a writer keeps for the next batch
 	growBytes     = 1 << 20  // of a larger frame is allocated only what has arrived, twice
 	intakeBytes   = 64 << 10 // read with one system call
+	peekBytes     = 512      // read for the header of a frame that is likely to be large
 )
 
 // The length of every frame leaves the flag free, and a batch fits the arena that is kept.
@@ -110,17 +111,23 @@ func frameSum(header, body []byte) uint32 {
 // intake cuts frames from a stream. Each is one allocation of exactly its size, which belongs to whoever takes it.
 type intake struct {
 	src     io.Reader
+	max     int // bytes of a frame
 	header  [frameHeader]byte
 	buf     []byte // of intakeBytes
 	r, w    int    // what is read and not yet taken: buf[r:w]
 	scratch []byte // a compressed body larger than buf
+	large   bool   // the last body went past buf: what comes next likely shall
 	taken   uint64 // bytes of the stream, without what waits in buf
 }
 
 var intakeBufs = sync.Pool{New: func() any { b := make([]byte, intakeBytes); return &b }}
 
-// need has n bytes wait in buf, n at most intakeBytes.
-func (in *intake) need(n int) error {
+func newIntake(src io.Reader, buf []byte, frameBytesMax int) *intake {
+	return &intake{src: src, buf: buf, max: frameBytesMax}
+}
+
+// need has n bytes wait in buf, n at most intakeBytes. It reads no more than fits the first upTo bytes of buf.
+func (in *intake) need(n, upTo int) error {
 	if in.w-in.r >= n {
 		return nil
 	}
@@ -129,7 +136,7 @@ func (in *intake) need(n int) error {
 		in.r = 0
 	}
 	for in.w < n {
-		m, err := in.src.Read(in.buf[in.w:])
+		m, err := in.src.Read(in.buf[in.w:max(n, upTo)])
 		in.w += m
 		if err != nil && in.w < n {
 			if errors.Is(err, io.EOF) && in.w > 0 {
@@ -143,14 +150,18 @@ func (in *intake) need(n int) error {
 
 // next returns the next frame. io.EOF: the stream ended between two frames.
 func (in *intake) next() ([]byte, error) {
-	if err := in.need(frameHeader); err != nil {
+	upTo := len(in.buf)
+	if in.large {
+		upTo = peekBytes
+	}
+	if err := in.need(frameHeader, upTo); err != nil {
 		return nil, err
 	}
 	header := in.header[:]
 	in.r += copy(header, in.buf[in.r:])
 	length := binary.LittleEndian.Uint32(header)
 	compressed, n := length&frameCompressed != 0, int(length&^frameCompressed)
-	if n > frameBytesMax {
+	if n > in.max {
 		return nil, fmt.Errorf("%w: %d", errFrameBytes, n)
 	}
 	in.taken += uint64(frameHeader + n)
@@ -163,7 +174,7 @@ func (in *intake) next() ([]byte, error) {
 	}
 	switch {
 	case compressed:
-		return inflate(body)
+		return in.inflate(body)
 	case owned:
 		return body, nil
 	}
@@ -173,9 +184,12 @@ func (in *intake) next() ([]byte, error) {
 }
 
 // body returns the n bytes behind a header: as a view that is valid until the next read, or in memory of their own.
+// A large body is read to where it stays, without a copy.
 func (in *intake) body(n int, compressed bool) (body []byte, owned bool, err error) {
-	if n <= len(in.buf) {
-		if err := in.need(n); err != nil {
+	whole := in.w-in.r >= n
+	in.large = !whole && n >= intakeBytes/2
+	if whole || n <= copyBytesMax || compressed && n <= len(in.buf) {
+		if err := in.need(n, len(in.buf)); err != nil {
 			return nil, false, unexpected(err)
 		}
 		body = in.buf[in.r : in.r+n]
@@ -186,16 +200,16 @@ func (in *intake) body(n int, compressed bool) (body []byte, owned bool, err err
 	if compressed {
 		into, in.scratch = in.scratch, nil
 	}
-	body, err = in.large(into, n)
+	body, err = in.direct(into, n)
 	if compressed && cap(body) <= growBytes {
 		in.scratch = body
 	}
 	return body, true, err
 }
 
-// large reads n bytes, more than buf holds, into memory that grows with what arrives: a wrong length costs no more than
-// was really sent.
-func (in *intake) large(into []byte, n int) ([]byte, error) {
+// direct reads n bytes, of which buf holds some, into memory that grows with what arrives: a wrong length costs no more
+// than was really sent.
+func (in *intake) direct(into []byte, n int) ([]byte, error) {
 	if cap(into) < min(n, growBytes) {
 		into = make([]byte, min(n, growBytes))
 	}
@@ -217,12 +231,12 @@ func (in *intake) large(into []byte, n int) ([]byte, error) {
 	}
 }
 
-func inflate(body []byte) ([]byte, error) {
+func (in *intake) inflate(body []byte) ([]byte, error) {
 	n, err := s2.DecodedLen(body)
 	if err != nil {
 		return nil, fmt.Errorf("decompress a frame: %w", err)
 	}
-	if n > frameBytesMax {
+	if n > in.max {
 		return nil, fmt.Errorf("%w: %d decompressed", errFrameBytes, n)
 	}
 	frame, err := s2.Decode(make([]byte, n), body)

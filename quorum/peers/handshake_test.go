@@ -93,7 +93,7 @@ func TestP6_Refusals(t *testing.T) {
 				}
 			}
 			// Once as the one who dials, and once as the one who is dialled where both refuse.
-			if n := book.count(tc.want); n < 1 || n > 2 || book.count("cannot reach a member") != 1 {
+			if n := book.count(tc.want); n < 1 || n > 2 || book.count("a member refuses this one") != 1 {
 				t.Errorf("member 1 logged %d times %q; its log:\n%s", n, tc.want, book.b.String())
 			}
 			a.Close()

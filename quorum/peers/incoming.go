@@ -104,6 +104,7 @@ func (s *inStream) run(answer *reply) {
 	s.net.receiver.Opened(s.peer.id, s.lane)
 	in.open.Store(true)
 	in.opens.Add(1)
+	s.net.complain.forget()
 	s.peer.lives(s.hello.Process)
 
 	err := s.read(in)
@@ -142,7 +143,7 @@ func (s *inStream) report(err error) {
 func (s *inStream) read(in *inLane) error {
 	buf := intakeBufs.Get().(*[]byte)
 	defer intakeBufs.Put(buf)
-	cut := intake{src: s.conn, buf: *buf}
+	cut := newIntake(s.conn, *buf, frameBytesMax)
 	for {
 		frame, err := cut.next()
 		if s.ended() {

@@ -16,9 +16,9 @@ import (
 const (
 	handshakeTimeout = 3 * time.Second
 	resolveTimeout   = 10 * time.Second
-	connectTimeout   = time.Second // per address; short, so that a link that heals is noticed soon
-	raftUserTimeout  = 2 * time.Second
-	keepAliveIdle    = time.Second // the smallest the kernel knows
+	connectTimeout   = time.Second             // per address; short, so that a link that heals is noticed soon
+	raftUserTimeout  = 2500 * time.Millisecond // two keepalive probes fit, so that one lost packet ends nothing
+	keepAliveIdle    = time.Second             // the smallest the kernel knows
 	keepAliveCount   = 3
 	halfOpenMax      = 64 // connections that have not said who they are
 	reasonsMax       = 16 // different reasons logged per outage

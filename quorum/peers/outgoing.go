@@ -248,6 +248,8 @@ func (l *outLane) report(s *outStream, err error) {
 	case !l.peer.reasons.first(why):
 	case s != nil:
 		log.Info("a stream to a member broke, dialling again")
+	case errors.As(err, new(refusal)):
+		log.Error("a member refuses this one, trying on")
 	default:
 		log.Warn("cannot reach a member, trying on")
 	}
