@@ -253,6 +253,9 @@ func (q *Quorum) recovered() error {
 				return nil
 			}
 		}
+		if !q.Status().Alone {
+			return nil // the log told of other members, with whom the rest is agreed on
+		}
 		if !told && q.Status().Full {
 			told = true
 			q.cfg.Logger.Error("the log has no space left to start with: nothing is served before there is some; free space on the disk or enlarge it")

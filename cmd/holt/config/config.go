@@ -3,6 +3,7 @@ package config
 import (
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"holt/netloop/admin"
@@ -19,6 +20,7 @@ type Config struct {
 	Peers      Peers
 	Data       Data
 	Client     Client
+	Reads      Reads
 	Sessions   Sessions
 	Limits     Limits
 	Tree       Tree
@@ -45,6 +47,25 @@ type Client struct {
 	Loops int    // event loops; 0 = one per core
 
 	hostGiven bool
+}
+
+// Reads says what a read may miss.
+type Reads struct {
+	Linearizable      bool   // holt.reads=linearizable
+	LinearizablePaths string // holt.linearizablePaths as it was written
+}
+
+// Paths are those whose reads are linearizable whatever Linearizable says.
+func (r *Reads) Paths() [][]byte {
+	var paths [][]byte
+	for _, p := range strings.Split(r.LinearizablePaths, ",") {
+		if p = strings.TrimSpace(p); p == "/" {
+			paths = append(paths, []byte{})
+		} else if p != "" {
+			paths = append(paths, []byte(p))
+		}
+	}
+	return paths
 }
 
 // Addr is host:port in the form net.Listen takes.

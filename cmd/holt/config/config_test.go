@@ -126,6 +126,8 @@ func TestC3_ErrorsNameKeyAndLine(t *testing.T) {
 		{head + "sessionRequireClientSASLAuth=true", "zoo.cfg:3: sessionRequireClientSASLAuth=true: Holt cannot require SASL yet"},
 		{head + "peerType=observer", "zoo.cfg:3: peerType=observer: an observer cannot run alone"},
 		{head + "group.1=1:2:3", "zoo.cfg:3: group.1=1:2:3: hierarchical quorums are not supported"},
+		{head + "holt.reads=dirty", "zoo.cfg:3: holt.reads=dirty: it takes one of local, linearizable"},
+		{head + "holt.linearizablePaths=/a,b", `zoo.cfg:3: holt.linearizablePaths=/a,b: "b" is not a path`},
 		{head + "weight.1=1", "zoo.cfg:3: weight.1=1: hierarchical quorums are not supported"},
 		{head + "oraclePath=/x", "zoo.cfg:3: oraclePath=/x: hierarchical quorums are not supported"},
 		{head + "quorum.auth.enableSasl=true", "zoo.cfg:3: quorum.auth.enableSasl=true: SASL between members"},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -53,6 +54,32 @@ var usedKeys = []Key{
 	clientAddr, clientPort, clientPortAddress,
 	number("holt.loops", "Event loops that serve clients; 0 chooses by the number of cores.", 0, 1024,
 		func(c *Config) *int { return &c.Client.Loops }),
+
+	// What reads see.
+	{
+		Name: "holt.reads", Takes: "local or linearizable",
+		Doc: "`local` as in ZooKeeper: a member answers from what it has, which may be behind. `linearizable`: a read sees every write that was acknowledged " +
+			"anywhere before it came, as if the client had called sync first; the reads that come together share one round to the leader.",
+		set: func(c *Config, value string) error {
+			c.Reads.Linearizable = strings.EqualFold(value, "linearizable")
+			return oneOf("local", "linearizable")(value)
+		},
+		show: func(c *Config) string {
+			if c.Reads.Linearizable {
+				return "linearizable"
+			}
+			return "local"
+		},
+	},
+	text("holt.linearizablePaths", "Reads at and below these paths are linearizable whatever `holt.reads` says.", "paths with commas between",
+		func(c *Config) *string { return &c.Reads.LinearizablePaths }, func(value string) error {
+			for _, p := range strings.Split(value, ",") {
+				if p = strings.TrimSpace(p); p != "" && (p[0] != '/' || len(p) > 1 && strings.HasSuffix(p, "/")) {
+					return fmt.Errorf("%q is not a path", p)
+				}
+			}
+			return nil
+		}),
 
 	// Sessions.
 	number("tickTime", "Milliseconds; the grain of session expiry and the unit of the session timeouts' defaults.", 1, math.MaxInt32,
