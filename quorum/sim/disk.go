@@ -77,9 +77,12 @@ func (d *disk) loseWrites(keep int) {
 
 // tear writes some of the sectors of a file that were not synced.
 func (d *disk) tear(clone *vfs.MemFS, path string, keep int) {
+	if _, err := clone.Stat(path); err != nil {
+		return // its name was not synced
+	}
 	f, err := clone.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
-		return // its name was not synced
+		return
 	}
 	for _, w := range d.pending[path] {
 		for at := w.off; at < w.off+int64(len(w.data)); {

@@ -1,7 +1,11 @@
 package sim
 
 import (
+	"fmt"
 	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"holt/quorum"
 )
@@ -219,6 +223,9 @@ func (p *port) Send(to uint64, kind quorum.Lane, frame []byte) bool {
 	}
 	f.trace.add(uint64(kind)<<60 | l.from<<50 | to<<40 | uint64(len(frame)))
 	f.trace.bytes(frame)
+	if f.opt.Messages {
+		f.opt.Log(fmt.Sprintf("%12v   %d->%d/%d %s", time.Duration(f.nowNs), l.from, l.to, kind, describeFrame(kind, frame)))
+	}
 	switch {
 	case chance1000(f, f.breakMille):
 		f.breakLane(l, "lost frames")
@@ -490,4 +497,14 @@ func (f *fabric) member(id uint64) *member {
 		}
 	}
 	return nil
+}
+
+// describeFrame says what a frame is, for the eyes of whoever looks for a bug.
+func describeFrame(kind quorum.Lane, frame []byte) string {
+	var m pb.Message
+	if kind == quorum.LaneRaft && proto.Unmarshal(frame[1:], &m) == nil && m.Type != nil {
+		return fmt.Sprintf("%v term=%d index=%d logTerm=%d entries=%d commit=%d reject=%v hint=%d",
+			m.GetType(), m.GetTerm(), m.GetIndex(), m.GetLogTerm(), len(m.GetEntries()), m.GetCommit(), m.GetReject(), m.GetRejectHint())
+	}
+	return fmt.Sprintf("frame of kind %d, %d bytes", frame[0], len(frame))
 }

@@ -20,6 +20,7 @@ type Options struct {
 	Faults          func(name string) bool // which kinds may be drawn; nil: all
 	Mutation        string                 // the bug that is put in; empty: none
 	Log             func(line string)      // told everything; nil: nobody is
+	Messages        bool                   // Log is told the messages between members too
 
 	noSync bool
 	rest   bool // clients ask for nothing new
@@ -187,6 +188,9 @@ func (w *world) describe() string {
 		}
 		t := m.quorum.Status()
 		s += fmt.Sprintf("member %d: %v of term %d, leader %d, entry %d, full %v; ", m.id, t.Role, t.Term, t.Leader, m.lastIndex, t.Full)
+		for _, p := range m.quorum.Peers() {
+			s += fmt.Sprintf("%+v ", p)
+		}
 	}
 	return s
 }

@@ -11,9 +11,10 @@ import (
 )
 
 var (
-	seedsFlag = flag.String("sim.seeds", "", "seeds to run: 17, or 1-500, or 1-500,900 (default: a few for go test)")
-	logFlag   = flag.Bool("sim.log", false, "print everything that happens")
-	eachFlag  = flag.Bool("sim.each", false, "print a line for each seed")
+	seedsFlag    = flag.String("sim.seeds", "", "seeds to run: 17, or 1-500, or 1-500,900 (default: a few for go test)")
+	logFlag      = flag.Bool("sim.log", false, "print everything that happens")
+	messagesFlag = flag.Bool("sim.messages", false, "with -sim.log: the messages between members too")
+	eachFlag     = flag.Bool("sim.each", false, "print a line for each seed")
 )
 
 // TestSeeds runs whole clusters.
@@ -48,6 +49,7 @@ func TestSeeds(t *testing.T) {
 func options(seed uint64) Options {
 	o := Options{Seed: seed}
 	if *logFlag {
+		o.Messages = *messagesFlag
 		o.Log = func(line string) { fmt.Fprintln(os.Stderr, line) }
 	}
 	return o
