@@ -402,6 +402,7 @@ func (q *Quorum) installed(a arrived) error {
 	}
 	job := q.install.job
 	q.install = installing{}
+	q.unconfirmed = a.image.mark.index
 	q.cfg.Logger.Info("took over the state of another member", "from", a.image.from, "index", a.image.mark.index, "zxid", fmt.Sprintf("%#x", int64(a.image.root.Zxid())))
 	q.core.store.restore(a.image.mark, a.image.conf)
 	q.core.store.point = a.image.point
@@ -410,6 +411,16 @@ func (q *Quorum) installed(a arrived) error {
 	q.appendNow(*job)
 	q.appendWaiting()
 	return nil
+}
+
+// confirm tells the leader again how far the state reaches that this member took over. Raft says it once, and a leader that
+// missed it, because the lane broke, would wait for it for ever: it sends nothing to a member that is being sent the state.
+func (q *Quorum) confirm() {
+	lead, term := q.core.leader()
+	if q.unconfirmed == 0 || lead == raft.None || lead == q.cfg.ID {
+		return
+	}
+	q.send([]*pb.Message{{Type: pb.MsgAppResp.Enum(), From: &q.cfg.ID, To: &lead, Term: &term, Index: &q.unconfirmed}})
 }
 
 // sendImage begins to send raft's snapshot: the state at its place, which was lent to raft in the same turn.

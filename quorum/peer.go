@@ -207,6 +207,9 @@ func (q *Quorum) handle(events []event) error {
 			if q.joining() && (!q.members.admitted || isVote(e.message)) {
 				continue // what it promised before its data was lost it does not know
 			}
+			if e.message.GetType() == pb.MsgApp {
+				q.unconfirmed = 0 // the leader knows
+			}
 			if err := q.core.step([]*pb.Message{e.message}); err != nil {
 				return err
 			}

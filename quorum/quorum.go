@@ -120,21 +120,22 @@ type Quorum struct {
 	inbox inbox
 
 	// What follows belongs to the quorum goroutine.
-	start   mark          // of the image that was loaded
-	conf    *pb.ConfState // in it, nil if it does not say
-	seen    mark          // the last entry that was applied
-	line    line
-	others  []forwarded       // commands that other members sent to this leader
-	taken   map[uint64]*taken // by member
-	held    []byte            // an entry that raft would not take yet
-	waiting []appendJob       // refused by a full disk, or behind a state that is being installed, in order
-	install installing
-	senders map[uint64]*sender
-	members members
-	driver  driver
-	digests digests
-	suspect suspect
-	ticks   int64 // since the start
+	start       mark          // of the image that was loaded
+	conf        *pb.ConfState // in it, nil if it does not say
+	seen        mark          // the last entry that was applied
+	line        line
+	others      []forwarded       // commands that other members sent to this leader
+	taken       map[uint64]*taken // by member
+	held        []byte            // an entry that raft would not take yet
+	waiting     []appendJob       // refused by a full disk, or behind a state that is being installed, in order
+	install     installing
+	unconfirmed uint64 // index of a state that was taken over, until the leader goes on from there
+	senders     map[uint64]*sender
+	members     members
+	driver      driver
+	digests     digests
+	suspect     suspect
+	ticks       int64 // since the start
 
 	logBytes  int64 // applied since the last checkpoint was begun
 	asked     bool  // a checkpoint was asked for
@@ -433,6 +434,7 @@ func (q *Quorum) tick() {
 	q.suspected()
 	if q.ticks%int64(q.cfg.HeartbeatTicks) == 0 {
 		q.askAdmission()
+		q.confirm()
 	}
 	if q.ticks%int64(q.cfg.ElectionTicks) == 0 {
 		q.core.reask()
