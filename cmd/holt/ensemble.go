@@ -132,16 +132,3 @@ func (s *server) follow(ctx context.Context) {
 		}
 	}
 }
-
-// mode is the role in srvr's words. An ensemble of one has a leader.
-func mode(st quorum.Status, ensemble bool) string {
-	switch {
-	case !ensemble:
-		return "standalone"
-	case st.Role == quorum.Leader:
-		return "leader"
-	case st.Role == quorum.Observer:
-		return "observer"
-	}
-	return "follower"
-}

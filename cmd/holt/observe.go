@@ -22,7 +22,7 @@ const compatible = "3.9.5"
 func (s *server) adminSource() *admin.Source {
 	source := &admin.Source{
 		Version: admin.Version{ZooKeeper: compatible, Build: version + "." + buildCommit(), Built: buildTime()},
-		Metrics: s.metrics, State: state{s.quorum, s.cfg.Ensemble != nil}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
+		Metrics: s.metrics, State: state{s.quorum, s.cfg.Ensemble != nil, s.cfg.Admin.ReadOnlyMode}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
 		LastCheckpoint: func() (tree.Zxid, time.Time, bool) {
 			c := s.lastCheckpoint.Load()
 			if c == nil {
@@ -57,12 +57,20 @@ func adminConfig(c *config.Config) admin.Config {
 	}
 	_, port, _ := net.SplitHostPort(c.Client.Addr())
 	n, _ := strconv.Atoi(port)
-	return admin.Config{
+	conf := admin.Config{
 		ClientPort: n, SecureClientPort: -1, DataDir: c.Data.Dir, DataLogDir: c.Data.LogDir,
 		TickMs: c.Sessions.TickMs, MaxClientConns: c.Limits.ConnsPerAddress,
 		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax, Text: string(text),
 		ListenBacklog: -1,
 	}
+	if m, ok := c.Self(); ok {
+		conf.ServerID = int64(m.ID)
+		conf.Quorum = &admin.QuorumConfig{
+			InitLimit: c.Peers.InitLimit, SyncLimit: c.Peers.SyncLimit, ElectionAlg: 3, ElectionPort: m.ElectionPort, QuorumPort: m.PeerPort,
+			Observer: m.Observer, Membership: string(c.Ensemble.Text()),
+		}
+	}
+	return conf
 }
 
 // checkpointed is a checkpoint that is on the disk.
@@ -112,14 +120,32 @@ func (s *server) sources() perf.Sources {
 // state shows the admin package the quorum.
 type state struct {
 	q        *quorum.Quorum
-	ensemble bool // it does not stand alone
+	ensemble bool // it does not stand alone: an ensemble of one has a leader
+	readOnly bool // readonlymode.enabled
 }
 
 func (s state) Root() *tree.Root { return s.q.Tail().Root }
-func (s state) Mode() admin.Mode { return admin.Mode(mode(s.q.Status(), s.ensemble)) }
 
-// Serving says whether there is a leader, this member or another.
-func (s state) Serving() bool { return s.q.Status().Leader != 0 }
+func (s state) Mode() admin.Mode {
+	st := s.q.Status()
+	switch {
+	case !s.ensemble:
+		return admin.Standalone
+	case st.Role == quorum.Leader:
+		return admin.Leader
+	case s.readOnly && st.Leader == 0:
+		return admin.ReadOnly
+	case st.Role == quorum.Observer:
+		return admin.Observer
+	}
+	return admin.Follower
+}
+
+// Serving says whether clients are served: there is a leader, this member or another, or they have to make do with reads.
+func (s state) Serving() bool {
+	st := s.q.Status()
+	return st.Role != quorum.Outside && (st.Leader != 0 || s.ensemble && s.readOnly)
+}
 
 // loops is the number of event loops: the configured one, or one less than there are cores, so that the goroutines
 // behind the loops have one.

@@ -71,10 +71,12 @@ func serveReady(w http.ResponseWriter, s *Source) {
 	switch {
 	case !s.State.Serving():
 		http.Error(w, "not serving: this member does not know of a quorum", http.StatusServiceUnavailable)
+	case s.State.Mode() == ReadOnly:
+		http.Error(w, "no quorum: reads are served to clients that ask for a read-only session", http.StatusServiceUnavailable)
 	case s.Metrics.LogFull.Value() != 0:
 		fmt.Fprintln(w, "ok, for reads; writes are refused until the disk of the log has space again")
 	default:
-		fmt.Fprintln(w, "ok")
+		fmt.Fprintf(w, "ok, %s\n", s.State.Mode())
 	}
 }
 

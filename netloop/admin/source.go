@@ -106,7 +106,7 @@ type Config struct {
 type QuorumConfig struct {
 	InitLimit, SyncLimit, ElectionAlg, ElectionPort, QuorumPort int
 	Observer                                                    bool
-	Membership                                                  string // the text of /zookeeper/config
+	Membership                                                  string // the server lines, as long as the ensemble has not agreed on any
 }
 
 // Version says which ZooKeeper this server is compatible with and which build it is.

@@ -99,7 +99,11 @@ func writeConf(w *bufio.Writer, s *question) {
 	}
 	fmt.Fprintf(w, "initLimit=%d\nsyncLimit=%d\nelectionAlg=%d\n", q.InitLimit, q.SyncLimit, q.ElectionAlg)
 	fmt.Fprintf(w, "electionPort=%d\nquorumPort=%d\npeerType=%d\n", q.ElectionPort, q.QuorumPort, q.peerType())
-	fmt.Fprintf(w, "membership: \n%s\n", q.Membership)
+	membership := q.Membership
+	if e := s.State.Root().Ensemble(); e != nil {
+		membership = string(e.Text())
+	}
+	fmt.Fprintf(w, "membership: \n%s\n", membership)
 }
 
 // peerType is 0 for a participant and 1 for an observer.

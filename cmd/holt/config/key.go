@@ -145,6 +145,12 @@ func accepted(name, doc string, check func(string) error) Key {
 	return Key{Name: name, Kind: Accepted, Doc: doc, set: func(_ *Config, value string) error { return check(value) }}
 }
 
+// shown is an accepted number that is kept to be shown to operators.
+func shown(name, doc string, field func(*Config) *int) Key {
+	k := number(name, doc, 0, math.MaxInt32, field)
+	return Key{Name: name, Kind: Accepted, Doc: doc, set: k.set}
+}
+
 // noted is an accepted key whose value, unless harmless, deserves a word at start.
 func noted(name, doc string, check func(string) error, harmless ...string) Key {
 	k := accepted(name, doc, check)

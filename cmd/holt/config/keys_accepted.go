@@ -51,8 +51,8 @@ var acceptedKeys = []Key{
 	noted("IPAuthenticationProvider.usexforwardedfor", "the ip scheme goes by the address of the connection", anyBool, "false"),
 
 	// Ensembles.
-	accepted("initLimit", catchUp, atLeast(0)).env("ZOO_INIT_LIMIT"),
-	accepted("syncLimit", catchUp+"; "+raftClock, atLeast(0)).env("ZOO_SYNC_LIMIT"),
+	shown("initLimit", catchUp, func(c *Config) *int { return &c.Peers.InitLimit }).env("ZOO_INIT_LIMIT"),
+	shown("syncLimit", catchUp+"; "+raftClock, func(c *Config) *int { return &c.Peers.SyncLimit }).env("ZOO_SYNC_LIMIT"),
 	accepted("connectToLearnerMasterLimit", catchUp, atLeast(0)),
 	accepted("observerMasterPort", "observers get everything from the leader", atLeast(0)),
 	accepted("electionAlg", raftClock, oneOf("3")),

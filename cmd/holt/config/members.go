@@ -18,6 +18,8 @@ type Peers struct {
 	StandaloneEnabled bool   // standaloneEnabled: one participant makes a server that stands alone
 	ListenAll         bool   // quorumListenOnAllIPs
 	Type              string // peerType
+	InitLimit         int    // shown by conf, as ZooKeeper does, and used by nothing
+	SyncLimit         int    // the same
 	DynamicFile       string // dynamicConfigFile: where the server lines were read from, "" = not from there
 }
 
