@@ -23,6 +23,8 @@ type core struct {
 	appending int           // append jobs handed out and not yet reported durable
 	after     []*pb.Message // to other members, due because something has become durable
 
+	promised wal.HardState // the newest that was handed to the log
+
 	process uint32              // makes read contexts differ from those of an earlier run
 	readSeq uint64              // last read index asked for
 	reads   map[uint64][]Synced // by the sequence number given to raft
@@ -88,7 +90,7 @@ func newCore(cfg *Config, s *storage) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &core{id: cfg.ID, node: node, store: s, process: cfg.Process, reads: make(map[uint64][]Synced)}, nil
+	return &core{id: cfg.ID, node: node, store: s, process: cfg.Process, reads: make(map[uint64][]Synced), promised: s.log.HardState()}, nil
 }
 
 // alone says that this member is the whole quorum, so that it need not wait for an election timeout.
@@ -181,7 +183,8 @@ func (c *core) ready(out *jobs) {
 }
 
 // appendJob translates raft's message to the append thread. A job without entries and hard state still goes through the
-// log: its responses must not overtake those of the jobs before it.
+// log, which writes nothing for it: its responses must not overtake those of the jobs before it. How far the log is
+// committed is written along with entries only: a member that starts learns it anew, so it is not worth a sync.
 func (c *core) appendJob(m *pb.Message) appendJob {
 	j := appendJob{entries: m.GetEntries(), responses: m.GetResponses()}
 	if !raft.IsEmptySnap(m.GetSnapshot()) {
@@ -192,8 +195,10 @@ func (c *core) appendJob(m *pb.Message) appendJob {
 			Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Data: e.GetData(),
 		})
 	}
-	if m.Term != nil {
-		j.append.HardState = &wal.HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
+	if m.Term != nil && (len(j.entries) > 0 || j.snapshot != nil || m.GetTerm() != c.promised.Term || m.GetVote() != c.promised.Vote) {
+		c.promised = wal.HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
+		hard := c.promised
+		j.append.HardState = &hard
 	}
 	c.appending++
 	return j

@@ -51,7 +51,7 @@ type HardState struct{ Term, Vote, Commit uint64 }
 // Append is one request to the log. Entries rise one by one; if the first index is at or below the last index of the
 // log, the log from there on is taken back first (a raft conflict). Done may be nil. It runs on the log goroutine, in
 // the order of the Appends: nil once everything of this request and all before it is durable, an error wrapping ErrFull
-// if nothing of it was kept.
+// if nothing of it was kept. A request without entries and hard state is not written: it only takes its turn.
 type Append struct {
 	Entries   []Entry
 	HardState *HardState // copied when the request is written; unchanged until Done
