@@ -178,7 +178,7 @@ func (in *intake) next() ([]byte, error) {
 	case owned:
 		return body, nil
 	}
-	frame := make([]byte, n)
+	frame := make([]byte, len(body)) // with the copy one step, that clears nothing
 	copy(frame, body)
 	return frame, nil
 }
