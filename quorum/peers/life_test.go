@@ -373,3 +373,46 @@ func TestDialTCP(t *testing.T) {
 		}
 	}
 }
+
+// Whoever waits to dial does so at once when the peer is heard of; the longest wait would be 750 ms at least.
+func TestHeardOfWhileWaiting(t *testing.T) {
+	n, err := New(Config{ID: 1, Process: 1, Listen: "127.0.0.1:0"}) // not started: no goroutine but this one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	n.SetPeers([]quorum.Peer{{ID: 2, Addr: freeAddr(t)}})
+	p := n.peers[2]
+	l := p.out[quorum.LaneRaft]
+	if !l.await() {
+		t.Fatal("a raft stream is not wanted")
+	}
+	began := time.Now()
+	time.AfterFunc(10*time.Millisecond, func() { p.lives(7) })
+	l.rest(&pause{last: dialPauseMax}, began)
+	if took := time.Since(began); took < dialFloor || took > 600*time.Millisecond {
+		t.Errorf("waited %v", took)
+	}
+}
+
+// A lane that broke while its sender had nothing to say is not there again before that sender was refused once (P2).
+func TestP2_RefusedAfterBreak(t *testing.T) {
+	f := &faults{}
+	a, b := start(t, 1, func(c *Config) { c.Dial = f.dial }), start(t, 2, nil)
+	join(a, b)
+	a.mustSend(t, 2, quorum.LaneForward, []byte("x"))
+	b.awaitKind(t, 1, "receive", 1, quorum.LaneForward)
+	a.awaitKind(t, 1, "writable", 2, quorum.LaneRaft)
+	f.set(func(f *faults) {
+		for _, c := range f.conns {
+			c.Close()
+		}
+	})
+	a.awaitKind(t, 1, "broken", 2, quorum.LaneForward)
+	a.awaitKind(t, 2, "writable", 2, quorum.LaneRaft)
+	time.Sleep(100 * time.Millisecond)
+	if a.Send(2, quorum.LaneForward, []byte("y")) {
+		t.Error("a frame was taken as if nothing had happened")
+	}
+	a.awaitKind(t, 2, "writable", 2, quorum.LaneForward)
+}
