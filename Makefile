@@ -77,6 +77,11 @@ measure: build ## figures of whole processes for BENCHMARKS.md: reads, restart, 
 	go build -o bin/measure ./cmd/measure
 	bin/measure reads && bin/measure restart && bin/measure checkpoint
 
+.PHONY: bench-peers
+bench-peers: build ## ROUNDS=3 rounds beside Apache ZooKeeper and bare servers; writes BENCHMARKS.md (ARGS='-only get' prints some rows)
+	go build -o bin/benchpeers ./cmd/benchpeers
+	bin/benchpeers -rounds $(or $(ROUNDS),3) $(if $(ARGS),$(ARGS),-write)
+
 .PHONY: profile
 profile: build ## record cmd/holt/holt.pgo anew: the profile that make build optimises by (after changes of the hot path)
 	cp bin/holt /tmp/holt && go run ./cmd/measure profile -holt /tmp/holt; rm /tmp/holt # the profile names the binary by its path

@@ -69,7 +69,7 @@ func (p *failoverLoad) figures(r *run, report *Report) {
 	for _, a := range p.actors {
 		longest = max(longest, a.gapNs)
 	}
-	report.add("write gap: the longest time in which no client had a write acknowledged", float64(p.gapNs.Load()), "ns")
+	report.add(FigureWriteGap, float64(p.gapNs.Load()), "ns")
 	report.add("longest gap of one client", float64(longest), "ns")
 	report.add("connections lost", float64(p.losses.Load()), "")
 	report.add("writes whose outcome is unknown", float64(p.unknown.Load()), "")

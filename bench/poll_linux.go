@@ -207,10 +207,15 @@ func hangUp(fd int, abrupt bool) {
 	_ = unix.Close(fd)
 }
 
-// raiseFileLimit lets the process have as many sockets as it may.
+// raiseFileLimit lets the process have as many sockets as it may: a million where it is allowed to say so itself.
 func raiseFileLimit() {
+	const wanted = 1 << 20
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur < limit.Max {
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur >= wanted {
+		return
+	}
+	more := unix.Rlimit{Cur: wanted, Max: max(limit.Max, wanted)}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &more) != nil && limit.Cur < limit.Max {
 		limit.Cur = limit.Max
 		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
 	}

@@ -112,8 +112,8 @@ func (s *sampler) sample() (cpuSeconds float64, rss int64) {
 	return cpuSeconds, now.RSS
 }
 
-// machine says what all was measured on.
-func machine() string {
+// Machine says what a run of this process is measured on.
+func Machine() string {
 	model := runtime.GOARCH
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(b)) {

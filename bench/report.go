@@ -68,6 +68,13 @@ type ServerReport struct {
 	RSSPerMinute float64 `json:"rss_growth_bytes_per_minute"` // over the second half of the run
 }
 
+// Names of figures that programs look up.
+const (
+	FigureWatchBytes   = "server memory per watch, connections included"
+	FigureSessionBytes = "server memory per session with its connection"
+	FigureWriteGap     = "write gap: the longest time in which no client had a write acknowledged"
+)
+
 const reportFormat = 1
 
 // Failed says whether anything happened that must not.
@@ -122,7 +129,7 @@ func (r *Report) setFaults(f Faults, causes map[string]int64) {
 func (c *collector) report() *Report {
 	cfg := c.r.cfg
 	r := &Report{
-		Format: reportFormat, Name: cfg.Name, Workload: cfg.Workload, Began: c.beginsAt, Machine: machine(), Config: cfg,
+		Format: reportFormat, Name: cfg.Name, Workload: cfg.Workload, Began: c.beginsAt, Machine: Machine(), Config: cfg,
 		Seconds: c.elapsed.Seconds(), Points: c.points, ClientCPU: c.own.CPU.Seconds(),
 	}
 	slices.SortFunc(r.Points, func(a, b Point) int { return a.Second - b.Second })

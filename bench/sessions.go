@@ -54,6 +54,6 @@ type quietActor struct{ quiet }
 
 func (idleLoad) figures(r *run, report *Report) {
 	if len(r.cfg.PIDs) > 0 {
-		report.add("server memory per session with its connection", float64(r.rssReady-r.rssBefore)/float64(r.cfg.Conns), "bytes")
+		report.add(FigureSessionBytes, float64(r.rssReady-r.rssBefore)/float64(r.cfg.Conns), "bytes")
 	}
 }

@@ -94,7 +94,7 @@ func (p *watchLoad) figures(r *run, report *Report) {
 	}
 	report.add("watches", watches, "")
 	if len(r.cfg.PIDs) > 0 {
-		report.add("server memory per watch, connections included", float64(r.rssReady-r.rssBefore)/watches, "bytes")
+		report.add(FigureWatchBytes, float64(r.rssReady-r.rssBefore)/watches, "bytes")
 	}
 }
 

@@ -12,7 +12,7 @@ var commands = map[string]func(args []string) error{
 	"checkpoint": checkpoint,
 	"restart":    restart,
 	"profile":    profile,
-	"bare":       bare, // the server that reads is measured against; started by it
+	"bare":       serveBare, // the server that reads is measured against; started by it
 }
 
 func main() {
