@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,14 +23,18 @@ type ensemble struct {
 	config  *tree.Ensemble
 	disks   map[uint64]vfs.FS
 	members map[uint64]*Quorum
+	change  func(*Config) // before a member is opened
 	runs    uint32
 }
 
 func newEnsemble(t *testing.T, ids ...uint64) *ensemble {
-	e := &ensemble{t: t, net: newMemNet(), disks: map[uint64]vfs.FS{}, members: map[uint64]*Quorum{}}
-	e.config = lines(t, ids...)
-	for _, id := range ids {
-		e.start(id)
+	return newEnsembleOf(t, lines(t, ids...), nil)
+}
+
+func newEnsembleOf(t *testing.T, config *tree.Ensemble, change func(*Config)) *ensemble {
+	e := &ensemble{t: t, net: newMemNet(), disks: map[uint64]vfs.FS{}, members: map[uint64]*Quorum{}, config: config, change: change}
+	for _, m := range config.Members {
+		e.start(uint64(m.ID))
 	}
 	t.Cleanup(func() {
 		for id := range e.members {
@@ -39,7 +44,7 @@ func newEnsemble(t *testing.T, ids ...uint64) *ensemble {
 	eventually(t, "all are members", func() bool {
 		leader := e.members[e.leader()]
 		for _, q := range e.members {
-			if r := q.Status().Role; r != Leader && r != Follower || q.Tail().Root.ClusterID() == 0 {
+			if r := q.Status().Role; r != Leader && r != Follower && r != Observer || q.Tail().Root.ClusterID() == 0 {
 				return false
 			}
 		}
@@ -84,10 +89,14 @@ func (e *ensemble) start(id uint64) *Quorum {
 	if os.Getenv("HOLT_TEST_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("member", id)
 	}
-	q, err := Open(Config{
+	cfg := Config{
 		ID: id, Process: process, Log: log, Image: image, Rules: tree.RuleTTL | tree.RuleReconfigEnabled | tree.RuleSkipACL, Ensemble: e.config,
 		Network: e.net.node(id, process), Logger: logger, CheckpointBytes: 64 << 10,
-	})
+	}
+	if e.change != nil {
+		e.change(&cfg)
+	}
+	q, err := Open(cfg)
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -387,4 +396,99 @@ func TestHandover(t *testing.T) {
 	if now := e.leader(); now == leader {
 		t.Errorf("member %d still leads", leader)
 	}
+}
+
+// An observer takes commands and serves, and the others go on without it; alone with one voter of three it cannot.
+func TestObserver(t *testing.T) {
+	config := lines(t, 1, 2, 3)
+	observer, err := tree.ParseMember(4, "m4:1:2:observer;3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err = tree.NewEnsemble(append(config.Members, observer), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := newEnsembleOf(t, config, nil)
+	leader := e.leader()
+	if s := e.members[4].Status(); s.Role != Observer || s.Voters != 3 {
+		t.Fatalf("member 4: %+v", s)
+	}
+	c := e.session(4, 1)
+	for i := range 100 {
+		c.put(t, "/n", i)
+	}
+	for range 100 {
+		if txn := c.next(t); txn.Code != tree.OK {
+			t.Fatal(txn.Code)
+		}
+	}
+	e.converge()
+	for id := range e.members {
+		if id != leader && id != 4 {
+			e.stop(id)
+		}
+	}
+	eventually(t, "the leader steps down without a majority", func() bool { return e.members[leader].Status().Role != Leader })
+	if s := e.members[4].Status(); s.Role == Leader {
+		t.Errorf("an observer leads: %+v", s)
+	}
+}
+
+// flawed is an image that gives back a state that is not the one it was given.
+type flawed struct{ Image }
+
+// Load implements Image.
+func (f flawed) Load() (*tree.State, checkpoint.Mark, error) {
+	state, m, err := f.Image.Load()
+	if err != nil || m.Index == 0 {
+		return state, m, err
+	}
+	acl := tree.AppendACL(nil, tree.PermAll, []byte("world"), []byte("anyone"))
+	batch := tree.AppendBatchHeader(nil, tree.BatchHeader{Rules: tree.RuleSkipACL})
+	state.Root().Sessions(func(s tree.Session) bool {
+		h := tree.CommandHeader{Op: tree.OpCreate, Session: s.ID, Origin: s.Owner}
+		batch = tree.AppendCreate(batch, &h, &tree.Create{Path: []byte("/flaw"), ACL: acl})
+		return false
+	})
+	_, err = state.Apply(tree.Batch{Term: m.Term, Data: batch})
+	return state, m, err
+}
+
+// TestQ9_MemberThatDiffersStops: one member's image is not what was written; the others find out and it stops.
+func TestQ9_MemberThatDiffersStops(t *testing.T) {
+	e := newEnsemble(t, 1, 2, 3)
+	wrong := e.follower()
+	c := e.session(e.leader(), 1)
+	write := func(dir string, n int) {
+		for i := range n {
+			c.put(t, dir, i)
+			c.next(t)
+		}
+	}
+	write("/a", 1000)
+	eventually(t, "the member has a checkpoint", func() bool { return e.members[wrong].cfg.Log.FirstIndex() > 1 })
+	e.stop(wrong)
+	stopped := make(chan error, 1)
+	e.change = func(c *Config) {
+		c.Image = flawed{c.Image}
+		c.Fatal = func(err error) {
+			stopped <- err
+			select {}
+		}
+	}
+	q := e.start(wrong)
+	delete(e.members, wrong) // it will not answer a Close
+	_ = q
+	e.leader()
+	write("/b", 3*digestEvery)
+	select {
+	case err := <-stopped:
+		if !errors.Is(err, ErrDiffers) {
+			t.Errorf("stopped for another reason: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("a member whose state differs goes on")
+	}
+	e.converge()
 }
