@@ -33,6 +33,6 @@ type CorruptError struct {
 
 func (e *CorruptError) Error() string {
 	return fmt.Sprintf("log segment %s is damaged at offset %d: %s; acknowledged writes may be there, so nothing was changed: "+
-		"restore this member's data directory from a backup, or empty it and let the member copy the state from the others",
+		"restore this member's data directory from a backup, or have it filled by the other members (holt refill)",
 		e.File, e.Offset, e.Reason)
 }

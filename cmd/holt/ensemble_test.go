@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -411,6 +412,69 @@ func TestEnsemble_WipedMemberIsRefilled(t *testing.T) {
 	b := startAppender(e.dial(e.others(leader)...), "/l")
 	b.reach(t, 20)
 	b.stop(t)
+}
+
+// A member whose log is damaged in the middle does not start, says what to do, and that works.
+func TestEnsemble_DamagedMemberIsRefilled(t *testing.T) {
+	e := layOut(t, 3, "preAllocSize=1024")
+	e.start(e.members...)
+	leader := e.leader(e.members...)
+	a := startAppender(e.dial(leader), "/damaged")
+	a.reach(t, 50)
+	m := e.others(leader)[1]
+	m.kill()
+	segments, _ := filepath.Glob(filepath.Join(m.data(), "log", "*.wal"))
+	b, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[bytes.Index(b, []byte("/damaged-000007"))] ^= 1
+	if err := os.WriteFile(segments[0], b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, nil, m.data(), "--client-addr", m.ClientAddr, m.cfg).fails(segments[0], "is damaged at offset", "holt refill")
+	if _, errOut, code := holt(t, "recover", m.cfg, "--confirm"); code != exitError || !strings.Contains(errOut, "is damaged at offset") {
+		t.Errorf("recover from a damaged log: %d %s", code, errOut)
+	}
+	if out, errOut, code := holt(t, "refill", m.cfg, "--confirm"); code != exitOK {
+		t.Fatalf("refill: %d %s %s", code, out, errOut)
+	}
+	e.start(m)
+	e.votes(leader, 3, `msg=members voters="[1 2 3]" leaving=[] observers=[]`)
+	a.reach(t, 20)
+	a.stop(t)
+	a.complete(t, m)
+}
+
+// Without reconfig a member moves to another address by editing the files and restarting one after the other.
+func TestEnsemble_MemberMoves(t *testing.T) {
+	e := layOut(t, 3)
+	e.start(e.members...)
+	e.leader(e.members...)
+	a := startAppender(e.dial(e.members[0], e.members[1]), "/k")
+	a.reach(t, 50)
+	m := e.members[2]
+	m.stop(10 * time.Second)
+	m.PeerPort = freePort(t)
+	for _, o := range e.members {
+		e.configure(o, e.members)
+	}
+	for _, o := range e.members[:2] {
+		o.stop(10 * time.Second)
+		e.start(o)
+		e.leader(e.members[:2]...)
+	}
+	e.start(m)
+	e.leader(e.members...)
+	a.reach(t, 20)
+	a.stop(t)
+	a.complete(t, m)
+	eventually(t, 5*time.Second, func() string {
+		if !strings.Contains(m.said.String(), "this server goes by its own") {
+			return "no warning of the address that the ensemble remembers"
+		}
+		return ""
+	})
 }
 
 func TestEnsemble_RefillNeedsALeader(t *testing.T) {

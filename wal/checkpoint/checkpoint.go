@@ -199,7 +199,7 @@ func (s *Store) options() *pebble.Options {
 func (s *Store) foundDamage(d pebble.DataCorruptionInfo) {
 	if s.loaded.Load() {
 		s.cfg.Fatal(fmt.Errorf("checkpoint: image in %s is damaged: %v; restore this member's data directory from a backup, "+
-			"or empty it and let the member copy the state from the others", s.cfg.Dir, d))
+			"or have it filled by the other members (holt refill)", s.cfg.Dir, d))
 	}
 }
 
@@ -241,7 +241,7 @@ func (s *Store) Load() (*tree.State, Mark, error) {
 	state, m, err := s.load()
 	if err != nil {
 		return nil, Mark{}, fmt.Errorf("checkpoint: loading the image in %s: %w; restore this member's data directory from a backup, "+
-			"or empty it and let the member copy the state from the others", s.cfg.Dir, err)
+			"or have it filled by the other members (holt refill)", s.cfg.Dir, err)
 	}
 	s.held, s.known = heldOf(state.Root()), true
 	s.loaded.Store(true)
