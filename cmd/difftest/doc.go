@@ -20,6 +20,11 @@
 // exist finds more than one that guesses; since both servers' answers are compared before the next choice, the run
 // stays a function of the seed.
 //
+// The second server may be an ensemble (-members 3), talked to through a follower or the leader (-at); its answers are
+// held against those of a ZooKeeper that stands alone. Beside an ensemble of ZooKeeper's it cannot be held: that one leaves
+// pipelined requests of one connection unanswered or answers them out of order, now and then, which -against zookeeper
+// -members 3 shows.
+//
 // A mode is a configuration of both servers, with what suits it: default; plain (no TTL nodes, no reconfig); skipacl; quota (limits are
 // enforced); time (sessions expire, containers and TTL nodes are removed, each awaited); restart (both servers are killed
 // again and again, and everything but watches must still be there); wide (directories of 10,000 children, long multis, requests of

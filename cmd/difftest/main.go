@@ -23,6 +23,7 @@ type options struct {
 	lib       string
 	port      int
 	members   int
+	at        string
 	flipAt    int
 	shrinkFor time.Duration
 	keep      bool
@@ -41,7 +42,8 @@ func main() {
 	flag.StringVar(&o.binary, "binary", "bin/holt", "Holt's binary")
 	flag.StringVar(&o.lib, "lib", "", "directory of ZooKeeper's jars; empty: fetched with Maven if missing")
 	flag.IntVar(&o.port, "port", 0, "first of the ports for servers started here; 0: any that are free")
-	flag.IntVar(&o.members, "members", 1, "servers on each side: more than one are an ensemble")
+	flag.IntVar(&o.members, "members", 1, "members of the second server: more than one are an ensemble")
+	flag.StringVar(&o.at, "at", "follower", "with several members the role of the one to talk to: follower or leader")
 	flag.IntVar(&o.flipAt, "flip", 0, "flip a bit in this frame of the second server: the run must then fail")
 	flag.DurationVar(&o.shrinkFor, "shrink", 2*time.Minute, "how long to make a failing run smaller")
 	flag.IntVar(&o.survey, "survey", 0, "go on after this many differences and list one of each sort; the first is the one to trust")
@@ -72,10 +74,10 @@ type pair struct {
 
 func newPair(o options, mode string) (*pair, error) {
 	p := &pair{servers: [2]*server{{name: "zookeeper", addr: o.zookeeper}, {name: "holt", addr: o.holt, flipAt: o.flipAt}}}
-	ports := o.members * ensemble.PortsPerMember
+	sizes := [2]int{1, o.members}
 	if o.port == 0 {
 		var err error
-		if o.port, err = freePorts(2 * ports); err != nil {
+		if o.port, err = ensemble.FreePorts((sizes[reference] + sizes[subject]) * ensemble.PortsPerMember); err != nil {
 			return nil, err
 		}
 	}
@@ -83,13 +85,15 @@ func newPair(o options, mode string) (*pair, error) {
 	if kinds[subject] == ensemble.ZooKeeper {
 		p.servers[subject].name = "zookeeper2"
 	}
+	port := o.port
 	for i, srv := range p.servers {
 		if srv.addr != "" {
 			continue
 		}
-		p.sides[i] = &side{keep: o.keep, cfg: ensemble.Config{
-			Kind: kinds[i], Members: o.members, PortBase: o.port + i*ports, Settings: settings(mode), Binary: o.binary, Lib: o.lib, JVM: jvm,
+		p.sides[i] = &side{keep: o.keep, at: o.at, cfg: ensemble.Config{
+			Kind: kinds[i], Members: sizes[i], PortBase: port, Settings: settings(mode), Binary: o.binary, Lib: o.lib, JVM: jvm,
 		}}
+		port += sizes[i] * ensemble.PortsPerMember
 	}
 	return p, nil
 }
@@ -97,14 +101,26 @@ func newPair(o options, mode string) (*pair, error) {
 // restart gives the run servers with empty trees.
 func (p *pair) restart() error {
 	p.stop()
-	for i, s := range p.sides {
+	for _, s := range p.sides {
 		if s == nil {
 			continue
 		}
 		if err := s.start(); err != nil {
 			return err
 		}
-		p.servers[i].addr = s.running.Members[0].Addr()
+	}
+	return p.find()
+}
+
+// find looks up which member of each side to talk to.
+func (p *pair) find() (err error) {
+	for i, s := range p.sides {
+		if s == nil {
+			continue
+		}
+		if p.servers[i].addr, err = s.addr(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -116,7 +132,7 @@ func (p *pair) again() error {
 			return err
 		}
 	}
-	return nil
+	return p.find()
 }
 
 func (p *pair) stop() {

@@ -6,10 +6,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"sort"
 	"strings"
+	"time"
 
 	"holt/cmd/internal/ensemble"
 )
@@ -46,16 +46,16 @@ func modeNames() []string {
 // settings is the zoo.cfg of a mode, the same for both servers.
 func settings(mode string) map[string]string {
 	cfg := map[string]string{
-		"tickTime":                        "2000",
-		"minSessionTimeout":               "600000",
-		"maxSessionTimeout":               "3600000",
-		"forceSync":                       "no",
-		"preAllocSize":                    "1024",
-		"snapCount":                       "10000000",
-		"reconfigEnabled":                 "true",
-		"extendedTypesEnabled":            "true",
-		"globalOutstandingLimit":          "100000",
-		"znode.container.checkIntervalMs": "3600000",
+		"tickTime":                                 "2000",
+		"minSessionTimeout":                        "600000",
+		"maxSessionTimeout":                        "3600000",
+		"forceSync":                                "no",
+		"preAllocSize":                             "1024",
+		"snapCount":                                "10000000",
+		"reconfigEnabled":                          "true",
+		"extendedTypesEnabled":                     "true",
+		"globalOutstandingLimit":                   "100000",
+		"znode.container.checkIntervalMs":          "3600000",
 		"DigestAuthenticationProvider.superDigest": digestOf(superPassword),
 	}
 	maps.Copy(cfg, modes[mode])
@@ -65,38 +65,11 @@ func settings(mode string) map[string]string {
 // jvm keeps ZooKeeper quick to start; its digest of the tree costs time and shows nowhere.
 var jvm = []string{"-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.digest.enabled=false"}
 
-// freePorts finds n ports in a row of this machine that nobody uses.
-func freePorts(n int) (first int, err error) {
-	const tries = 20
-	for range tries {
-		if first, err = freeRow(n); err == nil {
-			return first, nil
-		}
-	}
-	return 0, fmt.Errorf("looking for %d free ports: %w", n, err)
-}
-
-func freeRow(n int) (first int, err error) {
-	port := 0 // any
-	for range n {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			return 0, err
-		}
-		defer l.Close()
-		if first == 0 {
-			first = l.Addr().(*net.TCPAddr).Port
-			port = first
-		}
-		port++
-	}
-	return first, nil
-}
-
 // side is one of the servers compared, when difftest starts it: a server that stands alone or an ensemble.
 type side struct {
 	cfg     ensemble.Config
-	keep    bool // leave data and logs for whoever looks
+	at      string // the role of the member to talk to
+	keep    bool   // leave data and logs for whoever looks
 	running *ensemble.Ensemble
 }
 
@@ -108,6 +81,20 @@ func (s *side) start() (err error) {
 	s.running, err = ensemble.Start(context.Background(), s.cfg)
 	return err
 }
+
+// addr is the client address of the member to talk to.
+func (s *side) addr() (string, error) {
+	if s.cfg.Members == 1 {
+		return s.running.Members[0].Addr(), nil
+	}
+	m, err := s.running.In(s.at, rolePatience)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", s.cfg.Kind, err)
+	}
+	return m.Addr(), nil
+}
+
+const rolePatience = 30 * time.Second
 
 // again kills the servers and starts them on what they left.
 func (s *side) again() error {

@@ -17,6 +17,7 @@ type Config struct {
 	Kind     Kind
 	Members  int               // 1: a standalone server
 	Voters   int               // the first so many vote, the rest observe; 0: all vote
+	Root     string            // of the repository; "": the one around the working directory
 	Dir      string            // of all members; made if missing
 	PortBase int               // on loopback: the first of PortsPerMember*Members ports
 	Hosts    []*Host           // one per member; nil: loopback
@@ -59,9 +60,11 @@ type Ensemble struct {
 
 // New lays out the members' directories without starting a process.
 func New(ctx context.Context, cfg Config) (*Ensemble, error) {
-	root, err := Root()
-	if err != nil {
-		return nil, err
+	root, err := cfg.Root, error(nil)
+	if root == "" {
+		if root, err = Root(); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Hosts != nil && len(cfg.Hosts) < cfg.Members {
 		return nil, fmt.Errorf("%d hosts for %d members", len(cfg.Hosts), cfg.Members)
@@ -200,19 +203,19 @@ func (e *Ensemble) Kill() {
 	}
 }
 
-// ErrNoLeader says that no member calls itself leader.
-var ErrNoLeader = errors.New("no member is leader")
-
 // Leader waits until a member calls itself leader, and returns it.
-func (e *Ensemble) Leader(patience time.Duration) (*Member, error) {
+func (e *Ensemble) Leader(patience time.Duration) (*Member, error) { return e.In("leader", patience) }
+
+// In waits until a member is in that Mode, and returns the first.
+func (e *Ensemble) In(mode string, patience time.Duration) (*Member, error) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		for _, m := range e.Members {
-			if mode, err := m.Mode(); err == nil && mode == "leader" {
+			if got, err := m.Mode(); err == nil && got == mode {
 				return m, nil
 			}
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w after %v", ErrNoLeader, patience)
+			return nil, fmt.Errorf("no member is %s after %v", mode, patience)
 		}
 	}
 }
