@@ -29,6 +29,7 @@ type known struct {
 type generator struct {
 	rng          *rand.Rand
 	mode         string
+	ensemble     bool // the subject is one
 	slots        []slotState
 	nodes        []known
 	index        map[string]int // path to its place in nodes

@@ -85,13 +85,17 @@ func newPair(o options, mode string) (*pair, error) {
 	if kinds[subject] == ensemble.ZooKeeper {
 		p.servers[subject].name = "zookeeper2"
 	}
+	lines := settings(mode)
+	if o.members > 1 {
+		lines["reconfigEnabled"] = "false" // a server that stands alone refuses what an ensemble does
+	}
 	port := o.port
 	for i, srv := range p.servers {
 		if srv.addr != "" {
 			continue
 		}
 		p.sides[i] = &side{keep: o.keep, at: o.at, cfg: ensemble.Config{
-			Kind: kinds[i], Members: sizes[i], PortBase: port, Settings: settings(mode), Binary: o.binary, Lib: o.lib, JVM: jvm,
+			Kind: kinds[i], Members: sizes[i], PortBase: port, Settings: lines, Binary: o.binary, Lib: o.lib, JVM: jvm,
 		}}
 		port += sizes[i] * ensemble.PortsPerMember
 	}
@@ -155,6 +159,7 @@ func compareServers(o options, mode string) error {
 		return err
 	}
 	g := newGenerator(o.seed, mode, o.slots)
+	g.ensemble = o.members > 1
 	r := newRun(p.servers, o.slots)
 	r.observe, r.again = g.observe, p.again
 	r.survey, r.surveyed = o.survey, survey()

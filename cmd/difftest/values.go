@@ -10,12 +10,15 @@ import (
 
 var names = []string{"a", "b", "c", "d", "e"}
 
+// configPath names the members of an ensemble; a server that stands alone shows nothing there.
+const configPath = "/zookeeper/config"
+
 // oddPaths are refused by some operation or mean something special. Those that create would accept are few.
 var oddPaths = []string{
 	"", "/", "a", "a/b", "/a/", "//", "//a", "/a//b", "/a/./b", "/a/../b", "/.", "/..", "/a/.", "/a/..", "/...", "/.a", "/a\x00b", "/\x00",
 	"/a\x01", "/a\x1f", "/\x7f", "/\u0080", "/\u009f", "/\u00a0", "/\u00fc", "/\ud7ff", "/\ue000", "/\uf8ff", "/\uf900", "/\uffef",
 	"/\ufff0", "/\uffff", "/\U0001f600", "/\xed\xa0\x80", "/\xff", "/\xc0\xaf", "/a b", "/a/b/", "/a/b/c/", "/zookeeper", "/zookeeper/quota",
-	"/zookeeper/config", "/zookeeper/", "/zookeeper/x", "/zookeeper/config/x", "/zookeeper/quota/zookeeper_limits",
+	configPath, "/zookeeper/", "/zookeeper/x", "/zookeeper/config/x", "/zookeeper/quota/zookeeper_limits",
 }
 
 func (g *generator) freshPath() []byte {
@@ -55,7 +58,9 @@ func (g *generator) goodPath() []byte {
 func (g *generator) path() []byte {
 	switch x := g.rng.Float64() * 100; {
 	case x < 2:
-		return []byte(pick(g, oddPaths))
+		if p := pick(g, oddPaths); p != configPath || !g.ensemble {
+			return []byte(p)
+		}
 	case x < 2.1:
 		return nil
 	case x < 2.2:
@@ -334,6 +339,9 @@ func (g *generator) quota(slot int) request {
 
 // look asks for everything about a path, for an audit.
 func (g *generator) look(path string) []request {
+	if path == configPath && g.ensemble {
+		return nil
+	}
 	watch := (&wire.WatchRequest{Path: []byte(path)}).Append(nil)
 	only := (&wire.PathRequest{Path: []byte(path)}).Append(nil)
 	return []request{
