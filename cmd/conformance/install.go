@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +27,10 @@ type house struct {
 	class  string // compiled java/src
 	python string // the interpreter that has kazoo
 	logs   string
-	notRun reasons // not-run.txt
+	notRun reasons // the lists not-run*.txt that apply
+	merged string  // those lists in one file, for the adapters
+	door   string  // cmd/conformance/ensemble, built; "" without an ensemble
+	cfg    Config
 }
 
 func newHouse(root string) *house {
@@ -44,6 +48,7 @@ func newHouse(root string) *house {
 // install brings in what the wanted suites and servers need and the cache lacks. Every piece is stamped with a hash of what
 // decides it, so that a changed pin is fetched anew and nothing else is.
 func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) error {
+	h.cfg = cfg
 	if err := os.MkdirAll(h.cache, 0o755); err != nil {
 		return err
 	}
@@ -60,6 +65,7 @@ func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) er
 		{java, "adapter classes", h.compile},
 		{slices.Contains(cfg.Suites, "kazoo"), "kazoo", h.installKazoo},
 		{slices.Contains(cfg.Servers, "holt"), "bin/holt", h.buildHolt},
+		{cfg.Members > 1, "the launcher of ensembles", h.buildDoor},
 	}
 	for _, s := range steps {
 		if !s.wanted {
@@ -119,6 +125,24 @@ func (h *house) buildHolt(ctx context.Context, _ *slog.Logger) error {
 		return err
 	}
 	return h.command(ctx, "go", "build", "-o", filepath.Join(h.root, "bin", "holt"), "./cmd/holt")
+}
+
+func (h *house) buildDoor(ctx context.Context, _ *slog.Logger) error {
+	h.door = filepath.Join(h.cache, "ensemble")
+	return h.command(ctx, "go", "build", "-o", h.door, "./cmd/conformance/ensemble")
+}
+
+// mergeNotRun reads the lists of what is not run, and writes them into one for the adapters.
+func (h *house) mergeNotRun(cfg Config) (err error) {
+	if h.notRun, err = readReasons(cfg.lists(h.source, "not-run")...); err != nil {
+		return err
+	}
+	h.merged = filepath.Join(h.cache, "not-run.txt")
+	var b strings.Builder
+	for _, test := range slices.Sorted(maps.Keys(h.notRun)) {
+		fmt.Fprintf(&b, "%s %s\n", test, h.notRun[test])
+	}
+	return os.WriteFile(h.merged, []byte(b.String()), 0o644)
 }
 
 // once does the work unless the stamp of this name says that it was done from the same inputs.

@@ -24,6 +24,8 @@ type Config struct {
 	Servers  []string // of serverNames; ZooKeeper is the oracle
 	Short    bool     // only the units marked short in the lists
 	Only     string   // only units whose name contains this
+	Members  int      // of the ensemble that stands where a test wants a server; 1: a server alone
+	At       string   // the role of the member that clients talk to: follower or leader
 	Jobs     int      // units at a time, all servers together
 	PortBase int      // first of Jobs*portsPerWorker ports
 }
@@ -73,10 +75,10 @@ func run(ctx context.Context, args []string, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if h.notRun, err = readReasons(filepath.Join(h.source, "not-run.txt")); err != nil {
+	if err := h.mergeNotRun(cfg); err != nil {
 		return err
 	}
-	exceptions, err := readReasons(filepath.Join(h.source, "exceptions.txt"))
+	exceptions, err := readReasons(cfg.lists(h.source, "exceptions")...)
 	if err != nil {
 		return err
 	}
@@ -98,6 +100,8 @@ func parseFlags(args []string) (Config, error) {
 	flags.StringVar(&servers, "servers", "", "servers to run them against (default zookeeper,holt; with -short holt)")
 	flags.BoolVar(&cfg.Short, "short", false, "a part of the tests that fits a continuous build")
 	flags.StringVar(&cfg.Only, "only", "", "only the units (test classes, modules) whose name contains this")
+	flags.IntVar(&cfg.Members, "members", 1, "servers behind the address that a test connects to: more than one are an ensemble")
+	flags.StringVar(&cfg.At, "at", "follower", "with several members the role of the one that clients talk to: follower or leader")
 	flags.IntVar(&cfg.Jobs, "jobs", min(jobsMax, max(4, 2*runtime.NumCPU())), "units run at a time (tests wait more than they work)")
 	flags.IntVar(&cfg.PortBase, "port-base", 21000, "first port to use; each job takes the next hundred")
 	if err := flags.Parse(args); err != nil {
@@ -124,6 +128,9 @@ func (c Config) validate() error {
 			return fmt.Errorf("--servers: no server %q; there are %s", s, strings.Join(serverNames, ", "))
 		}
 	}
+	if c.Members < 1 || (c.At != "follower" && c.At != "leader") {
+		return fmt.Errorf("--members %d --at %s: at least one member, follower or leader", c.Members, c.At)
+	}
 	if c.Jobs < 1 || c.Jobs > jobsMax {
 		return fmt.Errorf("--jobs: %d is not between 1 and %d", c.Jobs, jobsMax)
 	}
@@ -131,4 +138,13 @@ func (c Config) validate() error {
 		return fmt.Errorf("--port-base: %d and %d jobs need ports up to %d", c.PortBase, c.Jobs, last)
 	}
 	return nil
+}
+
+// lists are the files of a list: what holds for any server, and what holds for servers alone or for ensembles.
+func (c Config) lists(dir, name string) []string {
+	more := "-alone.txt"
+	if c.Members > 1 {
+		more = "-ensemble.txt"
+	}
+	return []string{filepath.Join(dir, name+".txt"), filepath.Join(dir, name+more)}
 }

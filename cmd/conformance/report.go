@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,17 +110,20 @@ func firstLine(s string) string {
 // reasons maps "suite test" to why the test is an exception. A name without a test covers all of its unit.
 type reasons map[string]string
 
-func readReasons(path string) (reasons, error) {
-	lines, err := readWords(path)
-	if err != nil {
-		return nil, err
-	}
+// readReasons reads lists; one that is not there is empty.
+func readReasons(paths ...string) (reasons, error) {
 	all := reasons{}
-	for _, words := range lines {
-		if len(words) < 3 {
-			return nil, fmt.Errorf("%s: %q: a line is suite, test and reason", path, strings.Join(words, " "))
+	for _, path := range paths {
+		lines, err := readWords(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
-		all[words[0]+" "+words[1]] = strings.Join(words[2:], " ")
+		for _, words := range lines {
+			if len(words) < 3 {
+				return nil, fmt.Errorf("%s: %q: a line is suite, test and reason", path, strings.Join(words, " "))
+			}
+			all[words[0]+" "+words[1]] = strings.Join(words[2:], " ")
+		}
 	}
 	return all, nil
 }

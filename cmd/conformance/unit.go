@@ -225,15 +225,15 @@ func (h *house) kazooCommand(ctx context.Context, u unit, dir string, port int) 
 	cmd := exec.CommandContext(ctx, "nice", h.python, "-m", "pytest",
 		"-p", "launched_servers", "-p", "no:cacheprovider", "--timeout", "120", "-v", "-ra",
 		"--junitxml", filepath.Join(dir, "TEST-kazoo.xml"), "--pyargs", "kazoo.tests."+u.name)
-	cmd.Env = append(h.serverEnvironment(),
+	cmd.Env = append(h.serverEnvironment(u.server),
 		"CONFORMANCE_LAUNCHER="+h.launcher(u.server),
 		"CONFORMANCE_LOGS="+dir,
-		"CONFORMANCE_NOT_RUN="+filepath.Join(h.source, "not-run.txt"),
+		"CONFORMANCE_NOT_RUN="+h.merged,
 		"PYTHONPATH="+filepath.Join(h.source, "kazoo"),
 		"PYTHONDONTWRITEBYTECODE=1",
 		"TMPDIR="+filepath.Join(dir, "tmp"),
-		"ZOOKEEPER_VERSION="+ensemble.ZooKeeperVersion, // chooses the tests that kazoo runs
-		"ZOOKEEPER_CLUSTER_SIZE=1",
+		"ZOOKEEPER_VERSION="+ensemble.ZooKeeperVersion,          // chooses the tests that kazoo runs
+		fmt.Sprintf("ZOOKEEPER_CLUSTER_SIZE=%d", h.cfg.Members), // kazoo knows ensembles: its servers are members
 		fmt.Sprintf("ZOOKEEPER_PORT_OFFSET=%d", port))
 	return cmd
 }
@@ -244,10 +244,10 @@ func (h *house) javaCommand(ctx context.Context, u unit, dir string, port int) *
 		"java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dfile.encoding=UTF-8", "-Djava.awt.headless=true",
 		"-Djava.io.tmpdir=" + tmp, "-Dbuild.test.dir=" + filepath.Join(tmp, "build"),
-		"-Dlogback.configurationFile=" + filepath.Join(filepath.Dir(h.launcher(u.server)), "logback.xml"),
+		"-Dlogback.configurationFile=" + filepath.Join(filepath.Dir(ensemble.Launcher(h.root, ensemble.ZooKeeper)), "logback.xml"),
 		"-Dconformance.launcher=" + h.launcher(u.server),
 		"-Dconformance.logs=" + dir,
-		"-Dconformance.notrun=" + filepath.Join(h.source, "not-run.txt"),
+		"-Dconformance.notrun=" + h.merged,
 		fmt.Sprintf("-Dconformance.ports=%d-%d", port, port+portsPerWorker-1),
 		"-Dzookeeper.serverCnxnFactory=holt.conformance.ExternalCnxnFactory",
 	}
@@ -260,7 +260,7 @@ func (h *house) javaCommand(ctx context.Context, u unit, dir string, port int) *
 		"--config=junit.jupiter.extensions.autodetection.enabled=true",
 		"--config=junit.jupiter.execution.timeout.testable.method.default=300s")
 	cmd := exec.CommandContext(ctx, "nice", args...)
-	cmd.Env = h.serverEnvironment()
+	cmd.Env = h.serverEnvironment(u.server)
 	return cmd
 }
 
@@ -272,8 +272,9 @@ func (h *house) launcher(server string) string {
 const serverJVM = "-Xmx256m -Xss512k -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto"
 
 // serverEnvironment is what the launchers read.
-func (h *house) serverEnvironment() []string {
-	return append(os.Environ(), "ZOOKEEPER_LIB="+h.lib, "ZOOKEEPER_JVM="+serverJVM)
+func (h *house) serverEnvironment(server string) []string {
+	return append(os.Environ(), "ZOOKEEPER_LIB="+h.lib, "ZOOKEEPER_JVM="+serverJVM,
+		"ENSEMBLE_ROOT="+h.root, "ENSEMBLE_KIND="+server, fmt.Sprintf("ENSEMBLE_MEMBERS=%d", h.cfg.Members), "ENSEMBLE_AT="+h.cfg.At)
 }
 
 // readWords reads a list: words by line, from # on a remark.
