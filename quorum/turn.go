@@ -161,6 +161,7 @@ func (q *Quorum) noteApplied(a *appliedReport) error {
 	q.sampled(a.digests)
 	if id := a.point.root.ClusterID(); id != 0 && !q.members.known && q.cfg.Network != nil {
 		q.members.known = true
+		q.asked = true // with it in the image the member refuses strangers from its next start on, not only once it has applied its log
 		q.cfg.Network.SetCluster(id)
 		q.setPeers()
 	}

@@ -233,15 +233,31 @@ func (a *appender) stop(t *testing.T) {
 // complete checks that a member has all that was acknowledged.
 func (a *appender) complete(t *testing.T, m *testMember) {
 	t.Helper()
-	c := openRaw(t, m.ClientAddr)
-	c.sync("/")
-	last := fmt.Sprintf("%s-%06d", a.path, a.acked.Load())
-	c.data(last)
-	_, srvr, _ := strings.Cut(fourLetters(m.ClientAddr, "srvr"), "Node count: ")
-	count, _ := strconv.ParseInt(strings.Fields(srvr + " 0")[0], 10, 64)
-	if count < a.acked.Load() {
-		t.Errorf("server.%d has %d znodes, %d were acknowledged", m.ID, count, a.acked.Load())
+	conn, _, err := zk.Connect([]string{m.ClientAddr}, 6*time.Second, zk.WithLogger(quietZK{}), zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer conn.Close()
+	last := fmt.Sprintf("%s-%06d", a.path, a.acked.Load())
+	eventually(t, 20*time.Second, func() string { // a member that takes over a state, or whose leader changes, cuts connections
+		if _, err := conn.Sync("/"); err != nil {
+			return fmt.Sprintf("sync at server.%d: %v", m.ID, err)
+		}
+		names, _, err := conn.Children("/")
+		if err != nil {
+			return fmt.Sprintf("children at server.%d: %v", m.ID, err)
+		}
+		n := int64(0)
+		for _, name := range names {
+			if strings.HasPrefix("/"+name, a.path+"-") {
+				n++
+			}
+		}
+		if n < a.acked.Load() || !slices.Contains(names, last[1:]) {
+			t.Fatalf("server.%d has %d of %d acknowledged writes", m.ID, n, a.acked.Load())
+		}
+		return ""
+	})
 }
 
 func TestEnsemble_LeaderKilledUnderLoad(t *testing.T) {
@@ -628,6 +644,12 @@ func TestEnsemble_MembersOfAnotherAreRefused(t *testing.T) {
 	o.start(o.members...)
 	o.leader(o.members...)
 	stranger := o.members[2]
+	eventually(t, 5*time.Second, func() string { // it remembers its ensemble for good once that is in its image
+		if !strings.Contains(stranger.said.String(), "checkpoint written") {
+			return "the stranger has written no checkpoint"
+		}
+		return ""
+	})
 	for _, m := range o.members {
 		m.kill()
 	}

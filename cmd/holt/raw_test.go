@@ -314,9 +314,3 @@ func (w *writer) verify(c *rawClient) error {
 	}
 	return nil
 }
-
-// sync brings the server up to what was acknowledged anywhere.
-func (c *rawClient) sync(path string) {
-	c.t.Helper()
-	c.must(request{wire.OpSync, pathBody(path)})
-}
