@@ -155,6 +155,16 @@ func (q *Quorum) open() bool {
 	return q.seen.term >= term
 }
 
+// askReads has syncs answered, this member's and, on a leader, those of the others. A leader that is the only voter
+// answers them from what it knows to be committed, without a round that would tell it more; so they wait until an entry
+// of its term is applied, which comes after everything that was acknowledged before.
+func (q *Quorum) askReads() error {
+	q.core.askReads()
+	reads := q.reads
+	q.reads = nil
+	return q.core.step(reads)
+}
+
 // forward sends chunks to the leader as far as the lane takes them.
 func (q *Quorum) forward() {
 	for {

@@ -207,8 +207,12 @@ func (q *Quorum) handle(events []event) error {
 			if q.joining() && (!q.members.admitted || isVote(e.message)) {
 				continue // what it promised before its data was lost it does not know
 			}
-			if e.message.GetType() == pb.MsgApp {
+			switch e.message.GetType() {
+			case pb.MsgApp:
 				q.unconfirmed = 0 // the leader knows
+			case pb.MsgReadIndex:
+				q.reads = append(q.reads, e.message)
+				continue
 			}
 			if err := q.core.step([]*pb.Message{e.message}); err != nil {
 				return err

@@ -124,6 +124,7 @@ type Quorum struct {
 	line        line
 	others      []forwarded       // commands that other members sent to this leader
 	taken       map[uint64]*taken // by member
+	reads       []*pb.Message     // questions of other members for a read index
 	held        []byte            // an entry that raft would not take yet
 	waiting     []appendJob       // refused by a full disk, or behind a state that is being installed, in order
 	install     installing

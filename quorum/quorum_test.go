@@ -271,3 +271,25 @@ func TestQ6_CheckpointCutsTheLogAndRestartNeedsBoth(t *testing.T) {
 		t.Errorf("an image without its log: %v, want ErrGap", err)
 	}
 }
+
+// TestQ5_StartHasAllThatWasAcknowledged: what a log says of how far it is committed lags behind, and a member that is
+// alone must not take its word for it.
+func TestQ5_StartHasAllThatWasAcknowledged(t *testing.T) {
+	fs := vfs.NewMem()
+	for i := range 40 {
+		q := openOn(t, fs, nil)
+		if i > 0 && !exists(q, fmt.Sprintf("/n%d", i-1)) {
+			t.Fatalf("start %d: the last write is not there", i)
+		}
+		c := newCaller(t, q, uint64(i))
+		if err := c.create(fmt.Sprintf("/n%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		if txn := c.next(t); txn.Code != tree.OK {
+			t.Fatal(txn.Code)
+		}
+		if err := q.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

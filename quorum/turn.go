@@ -61,11 +61,13 @@ func (q *Quorum) turn() error {
 	}
 	q.dispatch()
 	q.core.unasked = append(q.core.unasked, q.queue.takeSyncs()...)
-	q.core.askReads()
-	q.dispatch()
 	if !q.open() {
 		return nil
 	}
+	if err := q.askReads(); err != nil {
+		return err
+	}
+	q.dispatch()
 	if !q.core.leads() {
 		q.forward()
 		return nil
