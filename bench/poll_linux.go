@@ -207,16 +207,18 @@ func hangUp(fd int, abrupt bool) {
 	_ = unix.Close(fd)
 }
 
-// raiseFileLimit lets the process have as many sockets as it may: a million where it is allowed to say so itself.
-func raiseFileLimit() {
+// FileLimit raises the number of files, and so of sockets, that this process may have to a million, or as far as it is allowed
+// to, and returns it.
+func FileLimit() int {
 	const wanted = 1 << 20
 	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur >= wanted {
-		return
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur >= wanted {
+		return wanted
 	}
-	more := unix.Rlimit{Cur: wanted, Max: max(limit.Max, wanted)}
-	if unix.Setrlimit(unix.RLIMIT_NOFILE, &more) != nil && limit.Cur < limit.Max {
-		limit.Cur = limit.Max
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	for _, more := range []uint64{max(limit.Max, wanted), limit.Max} {
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: min(more, wanted), Max: more}) == nil {
+			return int(min(more, wanted))
+		}
 	}
+	return int(limit.Cur)
 }

@@ -57,6 +57,9 @@ func (plainWorkload) prepare(*run, *Conn) error { return nil }
 func (plainWorkload) check(*run, *Conn) error   { return nil }
 func (plainWorkload) figures(*run, *Report)     {}
 
+// spareFiles is what a run needs beside its connections.
+const spareFiles = 64
+
 // Point is what a run measured in one second, or so far in all.
 type Point struct {
 	Second    int     `json:"second"`
@@ -86,7 +89,9 @@ func Run(ctx context.Context, cfg Config, tell func(Point)) (*Report, error) {
 	if cfg.Rate > 0 && !kind.Open {
 		return nil, fmt.Errorf("--rate: %s is a closed loop by its nature", cfg.Workload)
 	}
-	raiseFileLimit()
+	if limit := FileLimit(); limit < cfg.Conns+spareFiles {
+		return nil, fmt.Errorf("--conns %d: this process may have %d open files (ulimit -n)", cfg.Conns, limit)
+	}
 	r := &run{
 		cfg: cfg, root: cfg.Root, allReady: make(chan struct{}), refused: make(chan error, 1), allDrained: make(chan struct{}, 1),
 		intervals: make(chan *interval, 4*cfg.Threads), spare: make(chan *interval, 4*cfg.Threads), what: map[string]int64{},

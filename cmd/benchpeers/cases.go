@@ -20,6 +20,7 @@ type testCase struct {
 	name    string
 	load    bench.Config
 	ceiling bare.Mode // "" none
+	etcd    string    // etcdpeer's name of the load, "" if etcd has no equal
 	goals   []goal
 }
 
@@ -37,6 +38,7 @@ const (
 	zookeeper target = "ZooKeeper"
 	holt      target = "Holt"
 	ceiling   target = "ceiling"
+	etcd      target = "etcd"
 )
 
 // figure is something that a report says.
@@ -66,6 +68,9 @@ func times(f figure, must, aim float64) goal { return goal{f, zookeeper, must, a
 
 // ofCeiling is a goal in relation to the bare server, per server-CPU-second.
 func ofCeiling(must, aim float64) goal { return goal{perCPU, ceiling, must, aim} }
+
+// beside is a figure without a goal.
+func beside(f figure, which target) goal { return goal{f, which, 0, 0} }
 
 // tail is what every write, watch and lock case must keep.
 var tail = times(p99, 0.6, 0.3)
@@ -114,7 +119,7 @@ func wide(m string) bench.Config {
 func standalone() table {
 	t := table{name: "standalone", members: 1}
 	add := func(name string, load bench.Config, ceiling bare.Mode, goals ...goal) {
-		t.cases = append(t.cases, testCase{name, load, ceiling, goals})
+		t.cases = append(t.cases, testCase{name: name, load: load, ceiling: ceiling, goals: goals})
 	}
 	add("get 64x1", on("get", 64, 1), bare.Reads, times(perCPU, 2.2, 2.7), ofCeiling(0.85, 0.95))
 	add("get 16x1", on("get", 16, 1), bare.Reads, times(perCPU, 2.2, 2.7), ofCeiling(0.85, 0.95))
@@ -150,7 +155,19 @@ func standalone() table {
 			add(fmt.Sprintf("%s, %d clients", op, clients), load, "", times(p50, 1, 0.67), times(perWall, 1, 1.5))
 		}
 	}
+	for i := range t.cases {
+		c := &t.cases[i]
+		if c.etcd = etcdEquals[c.name]; c.etcd != "" {
+			c.goals = append(c.goals, beside(perCPU, etcd), beside(p99, etcd))
+		}
+	}
 	return t
+}
+
+// etcdEquals are etcdpeer's loads that do what a case does.
+var etcdEquals = map[string]string{
+	"get 64x1": "get", "get 64x32": "get", "set 100 B 64x1": "set", "set 100 B 64x16": "set", "set 1x1": "set", "create 64x1": "create",
+	"multi of 10 sets 64x1": "multi", "watch fan-out 1000, persistent": "watch", "lock, 64 clients, 1 lock": "lock",
 }
 
 // ensembleOfThree is three members each; clients spread over all of them.

@@ -1,4 +1,4 @@
-// Command benchpeers measures Holt beside Apache ZooKeeper and beside servers that do nothing (package bare), in the same minutes on
+// Command benchpeers measures Holt beside Apache ZooKeeper, etcd and servers that do nothing (package bare), in the same minutes on
 // the same machine, and writes the tables of BENCHMARKS.md.
 //
 //	make bench-peers ROUNDS=3
@@ -13,7 +13,7 @@
 //
 // # Data flow
 //
-//	cases ─▶ rounds: case ─▶ ZooKeeper, Holt, bare server in turn ─▶ bench.Report ─▶ ratios by round ─▶ verdicts
+//	cases ─▶ rounds: case ─▶ ZooKeeper, Holt, bare server, etcd in turn ─▶ bench.Report ─▶ ratios by round ─▶ verdicts
 //	                                                                                    └▶ BENCHMARKS.md (its marked part), SVG, JSON
 //
 // # Invariants

@@ -38,6 +38,7 @@ func parse(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("benchpeers", flag.ExitOnError)
 	f.IntVar(&o.rounds, "rounds", 3, "rounds; each measures every case on every server")
+	f.IntVar(&o.absoluteRounds, "absolute-rounds", 0, "rounds of the absolute figures, which take minutes each (default: as -rounds)")
 	f.DurationVar(&o.each, "each", eachDefault, "measured time per case, server and round")
 	f.DurationVar(&o.warmup, "warmup", warmupDefault, "load before that")
 	f.DurationVar(&o.warmJVM, "warm-up-servers", warmJVM, "load before the first round")
@@ -45,8 +46,12 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.binary, "holt", "bin/holt", "Holt's binary")
 	f.StringVar(&o.tables, "tables", "standalone,three,absolute", "which parts to measure")
 	f.BoolVar(&o.write, "write", false, "write the marked part of BENCHMARKS.md and docs/peers.svg")
+	f.BoolVar(&o.etcd, "etcd", true, "measure etcd too, where it has an equal")
 	f.BoolVar(&o.full, "full", false, "also what takes long or much memory: 10M znodes")
 	_ = f.Parse(args)
+	if o.absoluteRounds == 0 {
+		o.absoluteRounds = o.rounds
+	}
 	if f.NArg() > 0 || o.rounds < 1 {
 		return nil, fmt.Errorf("arguments: %q, rounds %d", f.Args(), o.rounds)
 	}
@@ -104,7 +109,7 @@ func (a *outcome) measure(ctx context.Context, t table, dir string) error {
 	if len(t.cases) == 0 {
 		return nil
 	}
-	s, err := start(ctx, t, dir, a.options.binary)
+	s, err := start(ctx, t, dir, a.options)
 	if err != nil {
 		return err
 	}

@@ -82,9 +82,9 @@ func (a *outcome) markdown() string {
 	fmt.Fprintf(&b, "`make bench-peers ROUNDS=%d`, %s, commit %s, %s; took %v. Apache ZooKeeper %s on Java with %s, warmed up %v; both with the same zoo.cfg, every write synced. "+
 		"%d interleaved rounds, %v measured after %v of load for every case and server; load generator and servers share the machine. "+
 		"Ratio: Holt by the other, taken round by round; the median is judged, and all rounds are given. Figures are medians over the rounds. "+
-		"*aim* and *must* say which goal is reached.\n\n",
+		"*aim* and *must* say which goal is reached. The ceiling is a server that does nothing: fixed replies, or one sync for all that waits, or events to all.%s\n\n",
 		o.rounds, a.began.UTC().Format("2006-01-02 15:04 UTC"), a.commit, machineLine(), a.took.Round(time.Second), ensemble.ZooKeeperVersion,
-		strings.Join(jvm, " "), o.warmJVM, o.rounds, o.each, o.warmup)
+		strings.Join(jvm, " "), o.warmJVM, o.rounds, o.each, o.warmup, etcdLine(o))
 	if o.write {
 		fmt.Fprintf(&b, "![ratios to ZooKeeper](%s)\n\n", plotFile)
 	}
@@ -92,8 +92,16 @@ func (a *outcome) markdown() string {
 		a.writeTable(&b, t)
 	}
 	a.writeAbsolute(&b)
+	a.writeFaults(&b)
 	a.writeWorse(&b)
 	return b.String()
+}
+
+func etcdLine(o *options) string {
+	if !o.etcd {
+		return ""
+	}
+	return " etcd is 3.7 embedded, one member, loaded by its own Go client over gRPC (cmd/benchpeers/etcd), reads serializable."
 }
 
 func machineLine() string {
@@ -127,6 +135,9 @@ func (a *outcome) writeTable(b *strings.Builder, t tableResult) {
 }
 
 func limit(g goal, v float64) string {
+	if v == 0 {
+		return "-"
+	}
 	if g.less {
 		return fmt.Sprintf("≤ %.2g", v)
 	}
@@ -146,6 +157,20 @@ func ratioList(list []float64) string {
 		words = append(words, ratioText(v))
 	}
 	return strings.Join(words, " ")
+}
+
+// writeFaults says how many runs there were, and how many counted what must not happen.
+func (a *outcome) writeFaults(b *strings.Builder) {
+	runs, failed := 0, 0
+	for _, t := range a.tables {
+		for _, r := range t.results {
+			failed += len(r.Failed)
+			for _, reports := range r.Reports {
+				runs += len(reports)
+			}
+		}
+	}
+	fmt.Fprintf(b, "%d runs; every reply's order, every watch event and every lock's holder was checked: %d runs failed or counted a fault.\n\n", runs, failed)
 }
 
 // writeWorse lists every goal that was missed, and every figure in which Holt is worse than ZooKeeper.

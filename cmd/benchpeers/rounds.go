@@ -14,7 +14,6 @@ import (
 // result is what a case came to.
 type result struct {
 	Case    string
-	Loads   string                     // what was run, in words
 	Reports map[target][]*bench.Report // by round
 	Failed  []string                   // runs that are no figures, and why
 	goals   []goal
@@ -37,6 +36,9 @@ func rounds(ctx context.Context, t table, s *servers, o *options, w io.Writer) (
 			}
 			if c.ceiling != "" {
 				order = append(order, ceiling)
+			}
+			if c.etcd != "" && s.etcd != nil {
+				order = append(order, etcd)
 			}
 			for _, which := range order {
 				if err := ctx.Err(); err != nil {
@@ -66,18 +68,21 @@ func warmUp(ctx context.Context, s *servers, o *options) error {
 
 // measure runs the case on one server. A run that fails or counts a fault is noted and leaves a gap.
 func (r *result) measure(ctx context.Context, c testCase, s *servers, which target, o *options) {
-	load := c.load
-	load.Servers, load.PIDs = s.at(which, c.ceiling)
-	load.Warmup, load.Duration, load.Name = o.warmup, o.each, c.name+" "+string(which)
-	report, err := bench.Run(ctx, load, nil)
-	if err == nil && report.Failed() {
-		err = fmt.Errorf("%v %v", report.Faults, report.Causes)
+	var report *bench.Report
+	var err error
+	if which == etcd {
+		report, err = s.etcd.load(ctx, c, o)
+	} else {
+		load := c.load
+		load.Servers, load.PIDs = s.at(which, c.ceiling)
+		load.Warmup, load.Duration, load.Name = o.warmup, o.each, c.name+" "+string(which)
+		if report, err = bench.Run(ctx, load, nil); err == nil && report.Failed() {
+			err = fmt.Errorf("%v %v", report.Faults, report.Causes)
+		}
 	}
 	if err != nil {
 		r.Failed = append(r.Failed, fmt.Sprintf("%s: %v", which, err))
 		report = nil
-	} else {
-		r.Loads = strings.Split(report.Headline(), ", against")[0]
 	}
 	r.Reports[which] = append(r.Reports[which], report)
 }
@@ -131,6 +136,8 @@ func (g goal) verdict(ratio float64) string {
 		return ratio >= limit
 	}
 	switch {
+	case g.must == 0:
+		return "-"
 	case ratio == 0:
 		return "no figure"
 	case reached(g.aim):
@@ -154,11 +161,11 @@ func median(list []float64) float64 {
 
 // options are the flags.
 type options struct {
-	rounds                int
-	each, warmup, warmJVM time.Duration
-	only                  string
-	binary                string
-	tables                string
-	write                 bool
-	full                  bool
+	rounds, absoluteRounds int
+	each, warmup, warmJVM  time.Duration
+	only                   string
+	binary                 string
+	tables                 string
+	write                  bool
+	full, etcd             bool
 }

@@ -20,6 +20,7 @@ type servers struct {
 	dir   string
 	peers map[target]*ensemble.Ensemble
 	bares map[bare.Mode]*bareServer
+	etcd  *etcdServer // nil: without
 }
 
 // Ports of loopback. Each kind of server has a range of its own.
@@ -27,6 +28,7 @@ const (
 	portZooKeeper = 21100
 	portHolt      = 21200
 	portBare      = 21300
+	portEtcd      = 21400
 )
 
 var peerPorts = map[target]int{zookeeper: portZooKeeper, holt: portHolt}
@@ -47,10 +49,10 @@ func startPeer(ctx context.Context, which target, members int, dir, binary strin
 }
 
 // start starts the peers of a table and the bare servers that its cases need, fills the key space and warms up.
-func start(ctx context.Context, t table, dir, binary string) (*servers, error) {
+func start(ctx context.Context, t table, dir string, o *options) (*servers, error) {
 	s := &servers{dir: dir, peers: map[target]*ensemble.Ensemble{}, bares: map[bare.Mode]*bareServer{}}
 	for _, which := range []target{zookeeper, holt} {
-		e, err := startPeer(ctx, which, t.members, dir, binary)
+		e, err := startPeer(ctx, which, t.members, dir, o.binary)
 		if err != nil {
 			s.stop()
 			return nil, err
@@ -64,6 +66,13 @@ func start(ctx context.Context, t table, dir, binary string) (*servers, error) {
 			return nil, err
 		}
 		s.bares[m] = b
+	}
+	if o.etcd && t.uses(etcd) {
+		var err error
+		if s.etcd, err = startEtcd(ctx, filepath.Join(dir, "etcd")); err != nil {
+			s.stop()
+			return nil, err
+		}
 	}
 	for which, e := range s.peers {
 		if err := fill(e.Addrs()[0]); err != nil {
@@ -96,6 +105,9 @@ func (s *servers) stop() {
 	for _, b := range s.bares {
 		b.stop()
 	}
+	if s.etcd != nil {
+		s.etcd.stop()
+	}
 }
 
 // at is where a target's clients go, and what it costs is counted.
@@ -115,37 +127,46 @@ func pidsOf(e *ensemble.Ensemble) (pids []int) {
 	return pids
 }
 
-// bareServer is a bare server as a process of its own: this binary, called with "bare".
-type bareServer struct {
+// child is a server as a process of this command.
+type child struct {
 	cmd  *exec.Cmd
 	addr string
 }
+
+// bareServer is a bare server: this binary, called with "bare".
+type bareServer struct{ *child }
 
 func startBare(mode bare.Mode, port int, file string) (*bareServer, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	b := &bareServer{addr: fmt.Sprintf("127.0.0.1:%d", port)}
-	b.cmd = exec.Command(self, "bare", string(mode), b.addr, file)
-	b.cmd.Stderr = os.Stderr
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := b.cmd.Start(); err != nil {
+	addr := fmt.Sprintf("127.0.0.1:%d", port)
+	c, err := startChild(addr, self, "bare", string(mode), addr, file)
+	return &bareServer{c}, err
+}
+
+// startChild starts a process and waits until it listens.
+func startChild(addr string, argv ...string) (*child, error) {
+	c := &child{cmd: exec.Command(argv[0], argv[1:]...), addr: addr}
+	c.cmd.Stderr = os.Stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c, err := net.DialTimeout("tcp", b.addr, time.Second)
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
 		if err == nil {
-			return b, c.Close()
+			return c, conn.Close()
 		}
 		if time.Now().After(deadline) {
-			b.stop()
-			return nil, fmt.Errorf("the bare server %s does not listen on %s: %w", mode, b.addr, err)
+			c.stop()
+			return nil, fmt.Errorf("%q does not listen on %s: %w", argv, addr, err)
 		}
 	}
 }
 
-func (b *bareServer) stop() {
-	_ = b.cmd.Process.Kill()
-	_ = b.cmd.Wait() // it was killed
+func (c *child) stop() {
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait() // it was killed
 }
