@@ -60,6 +60,10 @@ chaos: build ## members in network namespaces under faults and load, histories c
 failover: build ## how long clients cannot write when the leader goes, ROUNDS=30 times in each way, beside ZooKeeper
 	go build -o bin/chaos ./cmd/chaos && bin/chaos gap -rounds $(or $(ROUNDS),30) $(ARGS)
 
+.PHONY: catchup
+catchup: build ## a member that missed 1M writes of a tree of 5M znodes comes back under load (ARGS='-apart -znodes 500000')
+	go build -o bin/chaos ./cmd/chaos && bin/chaos catchup $(ARGS)
+
 .PHONY: crowd
 crowd: ## 10,000 connections that say nothing (CONNS=10000), beside clients that work
 	HOLT_TEST_SILENT_CONNS=$(or $(CONNS),10000) go test -count=1 -v -run SilentConnections ./cmd/holt $(ARGS)

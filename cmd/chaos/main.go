@@ -20,9 +20,9 @@ const (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	commands := map[string]func(context.Context, []string) error{"run": runCampaign, "gap": runGap}
+	commands := map[string]func(context.Context, []string) error{"run": runCampaign, "gap": runGap, "catchup": runCatchup}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: chaos run|gap [flags]; chaos run -h lists them")
+		fmt.Fprintln(os.Stderr, "usage: chaos run|gap|catchup [flags]; chaos run -h lists them")
 		os.Exit(2)
 	}
 	err := commands[os.Args[1]](ctx, os.Args[2:])

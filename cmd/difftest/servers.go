@@ -46,16 +46,17 @@ func modeNames() []string {
 // settings is the zoo.cfg of a mode, the same for both servers.
 func settings(mode string) map[string]string {
 	cfg := map[string]string{
-		"tickTime":                                 "2000",
-		"minSessionTimeout":                        "600000",
-		"maxSessionTimeout":                        "3600000",
-		"forceSync":                                "no",
-		"preAllocSize":                             "1024",
-		"snapCount":                                "10000000",
-		"reconfigEnabled":                          "true",
-		"extendedTypesEnabled":                     "true",
-		"globalOutstandingLimit":                   "100000",
-		"znode.container.checkIntervalMs":          "3600000",
+		"tickTime":                        "2000",
+		"minSessionTimeout":               "600000",
+		"maxSessionTimeout":               "3600000",
+		"forceSync":                       "no",
+		"preAllocSize":                    "1024",
+		"snapCount":                       "10000000",
+		"reconfigEnabled":                 "true",
+		"extendedTypesEnabled":            "true",
+		"globalOutstandingLimit":          "100000",
+		"znode.container.checkIntervalMs": "3600000",
+
 		"DigestAuthenticationProvider.superDigest": digestOf(superPassword),
 	}
 	maps.Copy(cfg, modes[mode])

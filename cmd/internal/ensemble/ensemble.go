@@ -78,13 +78,13 @@ func New(ctx context.Context, cfg Config) (*Ensemble, error) {
 	}
 	e := &Ensemble{Kind: cfg.Kind}
 	for id := 1; id <= cfg.Members; id++ {
-		m := &Member{ID: id, Dir: filepath.Join(cfg.Dir, fmt.Sprintf("%s-%d", cfg.Kind, id)), env: env}
+		m := &Member{ID: id, Dir: filepath.Join(cfg.Dir, fmt.Sprintf("%s-%d", cfg.Kind, id)), Nice: cfg.Nice, env: env}
 		if cfg.Hosts != nil {
 			m.host = cfg.Hosts[id-1]
 		}
 		address, ports := cfg.address(id)
 		m.addr = fmt.Sprintf("%s:%d", address, ports[0])
-		m.argv = []string{"nice", "-n", fmt.Sprint(cfg.Nice), Launcher(root, cfg.Kind), m.Config()}
+		m.argv = []string{Launcher(root, cfg.Kind), m.Config()}
 		if err := os.MkdirAll(m.Data(), 0o755); err != nil {
 			return nil, err
 		}

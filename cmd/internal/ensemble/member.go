@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 type Member struct {
 	ID   int    // 1..N, the server's number in server.N
 	Dir  string // zoo.cfg, data/, log
+	Nice int    // niceness of the process that is started next
 	addr string
 	host *Host
 	argv []string
@@ -58,7 +60,7 @@ func (m *Member) Start() error {
 		return err
 	}
 	defer log.Close()
-	argv := m.host.enter(m.argv)
+	argv := m.host.enter(append([]string{"nice", "-n", strconv.Itoa(m.Nice)}, m.argv...))
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = append(os.Environ(), m.env...), m.Dir
 	cmd.Stdout, cmd.Stderr = log, log
