@@ -166,7 +166,7 @@ func (s *State) showEnsemble(e *Ensemble) Stat {
 	return z.stat()
 }
 
-// reconfig checks a change of membership in ZooKeeper's order (PrepRequestProcessor, case reconfig). What is refused is
+// reconfig checks a change of membership in ZooKeeper's order (PrepRequestProcessor, case reconfig), but for the ACL. What is refused is
 // answered with a zxid of its own. What is accepted becomes pending and is answered by reconfigDone: its Txn here is an
 // OpReconfigBegun, which is nobody's.
 func (s *State) reconfig(t *Txn, body []byte) (Code, error) {
@@ -206,6 +206,12 @@ func (s *State) reconfigTarget(r *Reconfig) (*Ensemble, Code, error) {
 	case r.ConfigID != -1 && Zxid(r.ConfigID) != e.Version:
 		return nil, BadVersion, nil
 	}
+	// ZooKeeper looks at the ACL last, but takes server numbers that do not exist here: to who may not ask, NoAuth is the answer
+	// that both give.
+	ok, err := s.allowed(s.w.lookup([]byte(configPath)).acl(), PermWrite)
+	if err != nil || !ok {
+		return nil, NoAuth, err
+	}
 	target, err := e.next(r)
 	least := 2
 	if s.rules&RuleStandaloneDisabled != 0 {
@@ -213,10 +219,6 @@ func (s *State) reconfigTarget(r *Reconfig) (*Ensemble, Code, error) {
 	}
 	if err != nil || len(target.Voters()) < least {
 		return nil, BadArguments, nil
-	}
-	ok, err := s.allowed(s.w.lookup([]byte(configPath)).acl(), PermWrite)
-	if err != nil || !ok {
-		return nil, NoAuth, err
 	}
 	return target, OK, nil
 }

@@ -235,6 +235,9 @@ func (t *twin) target(c *call) (map[int]twinMember, Code) {
 	if m.configID != -1 && m.configID != e.version {
 		return nil, BadVersion
 	}
+	if !t.allowed(t.nodes["/zookeeper/config"], c, 2) {
+		return nil, NoAuth
+	}
 	target := map[int]twinMember{}
 	if !m.full {
 		maps.Copy(target, e.members)
@@ -256,9 +259,6 @@ func (t *twin) target(c *call) (map[int]twinMember, Code) {
 	}
 	if m.malformed != "" || voters < 1 || voters < 2 && t.rules&RuleStandaloneDisabled == 0 {
 		return nil, BadArguments
-	}
-	if !t.allowed(t.nodes["/zookeeper/config"], c, 2) {
-		return nil, NoAuth
 	}
 	return target, OK
 }
