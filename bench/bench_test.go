@@ -82,7 +82,7 @@ func TestB1B5_FaultsAreCounted(t *testing.T) {
 			r, err := quick(newFake(t, test.wrong), test.workload, func(c *Config) {
 				c.Pipeline = 4
 				c.Duration = 600 * time.Millisecond
-				c.DrainTime = 500 * time.Millisecond
+				c.DrainTime = 1500 * time.Millisecond
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -33,6 +33,7 @@ type client struct {
 	keep       bool // the session is to be re-attached on the next connection
 
 	attempts  int // to connect, since the start: chooses the server
+	failures  int // of the connection, since a session was open last
 	session   int64
 	password  [wire.PasswordBytes]byte
 	timeoutNs int64
@@ -123,9 +124,11 @@ func (quiet) event(*client, *event)          {}
 func (quiet) poke(*client, int32)            {}
 func (quiet) idle(c *client) bool            { return c.waiting.empty() }
 
-// lost counts the connection as an error and opens another: load goes on.
+// lost counts the connection as an error, once until there is another, and opens one: load goes on.
 func (quiet) lost(c *client, unanswered int, err error) {
-	c.fault(FaultError, fmt.Sprintf("connection lost: %v", err), 1)
+	if c.failures == 1 {
+		c.fault(FaultError, fmt.Sprintf("connection lost: %v", err), 1)
+	}
 	if unanswered > 0 {
 		c.fault(FaultError, "no reply: connection lost", int64(unanswered))
 	}
@@ -238,6 +241,7 @@ func (c *client) drop(abrupt bool) {
 // fail ends the connection because of an error and lets the actor decide what follows.
 func (c *client) fail(err error) {
 	leaving := c.state == clientLeaving
+	c.failures++
 	unanswered := c.waiting.len()
 	c.drop(false)
 	if leaving || c.loop.phase >= phaseLeave {
@@ -297,6 +301,7 @@ func (c *client) greeted(frame []byte) {
 	}
 	c.session, c.timeoutNs = p.SessionID, int64(p.TimeoutMs)*1e6
 	copy(c.password[:], p.Password)
+	c.failures = 0
 	c.actor.opened(c, again)
 }
 

@@ -80,9 +80,8 @@ func (p *discoveryLoad) actor(r *run, number int) actor {
 
 // check compares what every connection saw last with what there is.
 func (p *discoveryLoad) check(r *run, s *Conn) error {
-	sums := make([]uint64, len(p.services))
 	for i := range p.services {
-		b, start := s.Begin(wire.OpGetChildren)
+		b, start := s.Begin(wire.OpGetChildren2)
 		s.End(wire.AppendBool(wire.AppendBuffer(b, p.services[i].path), false), start)
 		if err := s.Flush(); err != nil {
 			return err
@@ -91,27 +90,26 @@ func (p *discoveryLoad) check(r *run, s *Conn) error {
 		if err != nil {
 			return err
 		}
-		sums[i] = r.sumOf(reply.Body)
-	}
-	for _, a := range p.actors {
-		for _, f := range a.follows {
-			if f.sum != sums[f.service] && !a.gone {
-				r.fault(FaultLost, "a follower that was not told of the last change", 1)
+		last := lastChange(reply.Body)
+		for _, a := range p.actors {
+			for _, f := range a.follows {
+				if f.service == i && f.pzxid != last && !a.gone {
+					r.fault(FaultLost, "a follower that was not told of the last change", 1)
+				}
 			}
 		}
 	}
 	return nil
 }
 
-// sumOf is a sum over a list of children that does not depend on their order.
-func (*run) sumOf(body []byte) (sum uint64) {
+// lastChange is the pzxid in a reply to getChildren2: the transaction that changed the list last.
+func lastChange(body []byte) int64 {
+	var p wire.ChildrenReply
 	r := wire.NewReader(body)
-	children := r.Strings()
-	for name, ok := children.Next(); ok; name, ok = children.Next() {
-		n := uint64(lastDigits(name)) + 1
-		sum += n * 0x9e3779b97f4a7c15
+	if !p.Parse(&r) {
+		return -1
 	}
-	return sum
+	return p.Stat.Pzxid
 }
 
 // instance is one connection.
@@ -130,7 +128,7 @@ type instance struct {
 type following struct {
 	service int
 	armed   bool
-	sum     uint64
+	pzxid   int64 // of the last list
 }
 
 func (a *instance) opened(c *client, again bool) {
@@ -154,7 +152,7 @@ func (a *instance) change(c *client) {
 
 func (a *instance) list(c *client, i int) {
 	f := &a.follows[i]
-	b := wire.AppendBuffer(c.begin(wire.OpGetChildren), a.load.services[f.service].path)
+	b := wire.AppendBuffer(c.begin(wire.OpGetChildren2), a.load.services[f.service].path)
 	c.end(wire.AppendBool(b, true), kindList, uint32(i), 0)
 	f.armed = true
 }
@@ -179,7 +177,7 @@ func (a *instance) reply(c *client, w request, p *reply) {
 		a.rest(c)
 	case kindList:
 		if c.expect(p, "getChildren") {
-			a.follows[w.arg].sum = c.loop.run.sumOf(p.body)
+			a.follows[w.arg].pzxid = lastChange(p.body)
 			c.measure(discoveryList, w.startNs)
 		}
 		if !c.told && c.waiting.empty() {

@@ -152,7 +152,9 @@ func (a *survivor) count(c *client) {
 }
 
 func (a *survivor) lost(c *client, unanswered int, err error) {
-	a.load.losses.Add(1)
+	if c.failures == 1 {
+		a.load.losses.Add(1)
+	}
 	a.load.unknown.Add(int64(unanswered))
 	if a.lostNs == 0 {
 		a.lostNs = c.loop.now

@@ -31,6 +31,7 @@ type fakeNode struct {
 	data       []byte
 	owner      int64
 	mzxid      int64
+	pzxid      int64
 	sequence   int
 	children   map[string]bool
 	data1      map[*fakeConn]bool // one-shot data watches
@@ -194,7 +195,7 @@ func (f *fake) apply(c *fakeConn, op wire.Op, r *wire.Reader) (wire.Code, []byte
 			f.set(string(o.Path), o.Data)
 		}
 		return wire.CodeOK, nil
-	case wire.OpGetData, wire.OpExists, wire.OpGetChildren, wire.OpSync:
+	case wire.OpGetData, wire.OpExists, wire.OpGetChildren, wire.OpGetChildren2, wire.OpSync:
 		var q wire.WatchRequest
 		q.Parse(r)
 		return f.read(c, op, string(q.Path), q.Watch)
@@ -251,7 +252,7 @@ func (f *fake) create(c *fakeConn, path string, data []byte, flags int32) (wire.
 	f.zxid++
 	n := newFakeNode(data, owner)
 	n.mzxid = f.zxid
-	f.nodes[path] = n
+	f.nodes[path], above.pzxid = n, f.zxid
 	above.children[path[strings.LastIndexByte(path, '/')+1:]] = true
 	f.fire(parent(path), wire.EventNodeChildrenChanged, above.child1)
 	return wire.CodeOK, wire.AppendString(nil, path)
@@ -268,6 +269,7 @@ func (f *fake) remove(path string) wire.Code {
 	f.zxid++
 	delete(f.nodes, path)
 	above := f.nodes[parent(path)]
+	above.pzxid = f.zxid
 	delete(above.children, path[strings.LastIndexByte(path, '/')+1:])
 	f.fire(path, wire.EventNodeDeleted, n.data1)
 	f.fire(parent(path), wire.EventNodeChildrenChanged, above.child1)
@@ -325,17 +327,17 @@ func (f *fake) read(c *fakeConn, op wire.Op, path string, watch bool) (wire.Code
 	if n == nil {
 		return wire.CodeNoNode, nil
 	}
-	if watch && op == wire.OpGetChildren {
+	if watch && (op == wire.OpGetChildren || op == wire.OpGetChildren2) {
 		n.child1[c] = true
 	} else if watch {
 		n.data1[c] = true
 	}
-	stat := wire.Stat{Mzxid: n.mzxid}
+	stat := wire.Stat{Mzxid: n.mzxid, Pzxid: n.pzxid}
 	switch op {
 	case wire.OpGetData:
 		p := wire.DataReply{Data: n.data, Stat: stat}
 		return wire.CodeOK, p.Append(nil)
-	case wire.OpGetChildren:
+	case wire.OpGetChildren, wire.OpGetChildren2:
 		var names []string
 		for name := range n.children {
 			names = append(names, name)
@@ -348,7 +350,11 @@ func (f *fake) read(c *fakeConn, op wire.Op, path string, watch bool) (wire.Code
 				}
 			}
 		}
-		return wire.CodeOK, wire.MakeStrings(names...).Append(nil)
+		body := wire.MakeStrings(names...).Append(nil)
+		if op == wire.OpGetChildren2 {
+			body = stat.Append(body)
+		}
+		return wire.CodeOK, body
 	case wire.OpSync:
 		return wire.CodeOK, wire.AppendString(nil, path)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,32 +131,50 @@ func (r *run) carryOut(ctx context.Context, tell func(Point)) (*Report, error) {
 	return report, err
 }
 
-// control opens a session beside the load for what is not measured.
+// control opens a session beside the load for what is not measured, on the first server that has one. It sees all that
+// was written before.
 func (r *run) control(do func(s *Conn) error) error {
-	var s *Conn
-	var err error
+	var first error
 	for i := range r.cfg.Servers {
-		if s, err = Dial(r.cfg.Servers[i], 40*time.Second); err == nil {
-			break
+		s, err := Dial(r.cfg.Servers[i], controlTimeout)
+		if err == nil {
+			err = s.Sync()
 		}
+		if err != nil {
+			first = cmp.Or(first, err)
+			continue
+		}
+		defer s.Close()
+		if err := do(s); err != nil {
+			return err
+		}
+		return s.Leave()
 	}
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	if err := do(s); err != nil {
-		return err
-	}
-	return s.Leave()
+	return first
 }
 
+// controlTimeout is the session timeout of what is done beside the load.
+const controlTimeout = 40 * time.Second
+
 func (r *run) prepare() error {
-	return r.control(func(s *Conn) error {
+	err := r.control(func(s *Conn) error {
 		if err := MakePath(s, r.root); err != nil {
 			return err
 		}
 		return r.load.prepare(r, s)
 	})
+	if err != nil || len(r.cfg.Servers) == 1 {
+		return err
+	}
+	// The others may be behind. One that does not answer is left to the load, which may be there to find that out.
+	for _, server := range r.cfg.Servers {
+		if s, err := Dial(server, controlTimeout); err == nil {
+			_ = s.Sync()
+			_ = s.Leave()
+			_ = s.Close()
+		}
+	}
+	return nil
 }
 
 // sumUp adds to the report what is known only when all loops have ended.

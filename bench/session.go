@@ -141,6 +141,20 @@ func (c *Conn) makeRoom() {
 	}
 }
 
+// Sync waits until this server has all that was written before, on whichever server.
+func (c *Conn) Sync() error {
+	b, start := c.Begin(wire.OpSync)
+	c.End(wire.AppendString(b, "/"), start)
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	p, err := c.Next()
+	if err == nil && p.Err != wire.CodeOK {
+		err = fmt.Errorf("sync: %s", codeName(p.Err))
+	}
+	return err
+}
+
 // Leave closes the session in order.
 func (c *Conn) Leave() error {
 	c.End(c.Begin(wire.OpCloseSession))

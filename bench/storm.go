@@ -269,6 +269,8 @@ func (a *stormed) idle(c *client) bool { return a.calm || c.waiting.empty() }
 
 // lost is a connection that failed by itself: it tries again, as clients do.
 func (a *stormed) lost(c *client, _ int, err error) {
-	c.fault(FaultError, fmt.Sprintf("connection lost: %v", err), 1)
+	if c.failures == 1 {
+		c.fault(FaultError, fmt.Sprintf("connection lost: %v", err), 1)
+	}
 	c.reconnect(reconnectDelayNs)
 }
