@@ -42,7 +42,7 @@ func (q *inlineQuorum) Epoch() uint64                    { return 0 }
 func (q *inlineQuorum) OnLost(func())                    {}
 func (q *inlineQuorum) OnTouched(func([]tree.SessionID)) {}
 func (q *inlineQuorum) Touch([]tree.SessionID)           {}
-func (q *inlineQuorum) Status() quorum.Status            { return quorum.Status{Role: quorum.Leader} }
+func (q *inlineQuorum) Status() quorum.Status            { return quorum.Status{Role: quorum.Leader, Alone: true} }
 
 func (q *inlineQuorum) Sync(o tree.Origin, tag uint64) error {
 	if !q.syncs {
@@ -52,7 +52,9 @@ func (q *inlineQuorum) Sync(o tree.Origin, tag uint64) error {
 	return nil
 }
 
-func (q *inlineQuorum) ProposeAsLeader(_ uint64, commands []byte) error { return q.Propose(0, commands) }
+func (q *inlineQuorum) ProposeAsLeader(_ uint64, commands []byte) error {
+	return q.Propose(0, commands)
+}
 
 func (q *inlineQuorum) Propose(_ uint64, commands []byte) error {
 	batch := tree.AppendBatchHeader(make([]byte, 0, tree.BatchHeaderBytes+len(commands)), tree.BatchHeader{TimeMs: 1})

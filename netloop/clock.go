@@ -17,7 +17,8 @@ type clock struct {
 	trackerMu sync.Mutex // held by tick, and by those who only look
 	tracker   *tracker
 	leading   bool
-	term      uint64 // in which this member leads
+	leader    [2]uint64 // and its term, as seen last
+	term      uint64    // in which this member leads
 
 	reaper reaper
 
@@ -185,9 +186,11 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 	defer k.trackerMu.Unlock()
 	changes, reported := k.takeNews()
 	s := k.quorum.Status()
+	k.note(&s)
 	if s.Role != quorum.Leader {
 		if k.leading {
 			k.leading, k.tracker = false, newTracker(k.cfg.TickMs)
+			k.leadsSinceNs.Store(0)
 		}
 		k.quorum.Touch(touched) // without any too: the answer shows that the leader is there
 		return
@@ -195,6 +198,7 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 	k.ledNs.Store(k.cfg.NowNs())
 	if !k.leading || s.Term != k.term {
 		k.leading, k.term = true, s.Term
+		k.leadsSinceNs.Store(k.cfg.NowNs())
 		k.lead(s.Alone)
 		return
 	}
@@ -221,6 +225,18 @@ func (k *clock) tick(ms int64, touched []tree.SessionID) {
 	}
 	for _, id := range k.tracker.expire() {
 		k.expire(id)
+	}
+}
+
+// note counts changes of leader and tells of the beginning and the end of read-only mode.
+func (k *clock) note(s *quorum.Status) {
+	if now := [2]uint64{s.Leader, s.Term}; s.Leader != 0 && now != k.leader {
+		k.leader = now
+		k.cfg.Metrics.LeaderChanges.Inc()
+	}
+	if ro := k.readOnly(s, k.cfg.NowNs()); ro != k.inReadOnly.Load() {
+		k.inReadOnly.Store(ro)
+		k.log.Warn("read-only mode: reads are served to clients that asked for no more, until there is a leader", "on", ro)
 	}
 }
 

@@ -90,7 +90,7 @@ type conn struct {
 	sinceNs int64
 	stats   connStats
 
-	awaitsNs int64  // since when its ConnectRequest waits for a leader, 0: it does not
+	awaitsNs int64  // since when its ConnectRequest waits for the ensemble, 0: it does not
 	heardNs  int64  // read-only: when it was heard of
 	round    uint64 // the last loop.confirmNext that has reads of it
 }

@@ -40,11 +40,12 @@ func (l *loop) connect(c *conn, payload []byte) bool {
 		l.awaitLeader(c)
 		return false
 	}
-	if tree.Zxid(q.LastZxidSeen) > l.root.Zxid() {
-		if !s.Alone && !c.synced {
-			l.awaitSync(c)
-			return false
-		}
+	behind := tree.Zxid(q.LastZxidSeen) > l.root.Zxid()
+	if (behind || !l.upToDate) && !s.Alone && !c.synced {
+		l.awaitSync(c)
+		return false
+	}
+	if behind {
 		l.log.Info("closing connection of a client that has seen a newer state; it will try another server",
 			"client", c.addr, "seen", zxidText(q.LastZxidSeen), "here", zxidText(int64(l.root.Zxid())))
 		l.close(c)

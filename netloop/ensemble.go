@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"holt/quorum"
+	"holt/tree"
 )
 
 // This file is what a loop makes of the ensemble: epochs that end, leaders that are not there, and states that came
@@ -52,18 +53,23 @@ func (l *loop) unhold() {
 	}
 }
 
-// replaced closes every connection: the tree came whole from another member, so nobody knows which events the watches
-// missed and which transactions answered whom. Clients set their watches again when they come back, and are told then.
-func (l *loop) replaced() {
+// replaced is called when the tree came whole from another member. Nobody knows what happened on the way to it, so
+// connections are closed that may have missed something: the event of a watch, the answer to a write, or that their session
+// is theirs no more. Clients set their watches again when they come back, and are told then.
+func (l *loop) replaced(root *tree.Root) {
 	n := 0
 	for _, c := range l.conns {
-		if c != nil && c.live() && c.stage != stageFresh {
-			l.drop(c, "the state was replaced by another member's")
-			n++
+		if c == nil || !c.live() || c.stage == stageFresh || c.readOnly {
+			continue
 		}
+		if s, ok := root.Session(c.session); ok && s.Owner == c.origin() && c.queue.writes == 0 && !l.watches.Watching(c.slot) {
+			continue
+		}
+		l.drop(c, "the state was replaced by another member's")
+		n++
 	}
 	if n > 0 {
-		l.log.Info("closing connections: this member was behind and took the state of another one whole", "connections", n, "loop", l.index)
+		l.log.Info("closing connections: this member was behind and took the state of another one whole, so watches may have missed events", "connections", n, "loop", l.index)
 	}
 }
 
@@ -77,54 +83,64 @@ func stranded(s *quorum.Status) bool { return s.Role == quorum.Outside }
 // started is given the time that one has which has just lost its leader.
 func (s *shared) contactNs(st *quorum.Status) int64 { return max(st.ContactNs, s.ledNs.Load()) }
 
-// awaitLeader leaves a ConnectRequest untaken until there is a leader, for a while.
-func (l *loop) awaitLeader(c *conn) {
-	if c.awaitsNs == 0 {
-		c.awaitsNs = l.nowNs
+// await leaves a ConnectRequest untaken while there is a reason, for LeaderWaitMs in all.
+func (l *loop) await(c *conn, s stall) {
+	c.stall |= s
+	if c.awaitsNs != 0 {
+		return // it is listed
 	}
-	c.stall |= stallLeader
+	c.awaitsNs = l.nowNs
 	l.awaiting = append(l.awaiting, c)
 	l.host.After(pollInterval)
 }
 
-// pollLeader lets ConnectRequests go on when there is a leader, and closes those that waited too long.
-func (l *loop) pollLeader() {
-	if len(l.awaiting) == 0 {
-		return
-	}
-	if s := l.quorum.Status(); led(&s) || l.readOnly(&s, l.nowNs) {
-		for i, c := range l.awaiting {
-			l.relieve(c, stallLeader)
-			l.awaiting[i] = nil
-		}
-		l.awaiting = l.awaiting[:0]
-		return
-	}
-	limit, n := l.nowNs-int64(l.cfg.LeaderWaitMs)*int64(time.Millisecond), 0
-	for n < len(l.awaiting) && l.awaiting[n].awaitsNs <= limit {
-		if c := l.awaiting[n]; c.live() {
-			l.cfg.Metrics.ConnsLeaderless.Inc()
-			l.drop(c, "no leader to open a session with; the client will try another server")
-		}
-		n++
-	}
-	l.awaiting = append(l.awaiting[:0], l.awaiting[n:]...)
-	clear(l.awaiting[len(l.awaiting):cap(l.awaiting)])
-	if len(l.awaiting) > 0 {
-		l.host.After(pollInterval)
-	}
+// awaitLeader has a ConnectRequest wait until there is a leader.
+func (l *loop) awaitLeader(c *conn) {
+	l.upToDate, c.synced = false, false
+	l.await(c, stallLeader)
 }
 
-// awaitSync leaves a ConnectRequest untaken until this member has all that was acknowledged anywhere.
+// awaitSync has a ConnectRequest wait until this member has all that was acknowledged anywhere.
 func (l *loop) awaitSync(c *conn) {
 	c.synced = true
-	c.stall |= stallSession
+	l.await(c, stallSession)
 	p := c.queue.push(pending{kind: kindSync, startNs: l.nowNs})
-	l.addOutstanding(1)
+	l.addSyncs(1)
 	if err := l.quorum.Sync(c.origin(), p.tag); err != nil {
 		l.drop(c, "has seen a newer state, and whether there is one cannot be asked")
 	}
 }
+
+// pollAwaiting lets ConnectRequests go on when there is a leader, and closes those that waited too long.
+func (l *loop) pollAwaiting() {
+	if len(l.awaiting) == 0 {
+		return
+	}
+	s := l.quorum.Status()
+	ready := led(&s) || l.readOnly(&s, l.nowNs)
+	limit := l.nowNs - int64(l.cfg.LeaderWaitMs)*int64(time.Millisecond)
+	kept := l.awaiting[:0]
+	for _, c := range l.awaiting {
+		if c.stage != stageFresh {
+			continue
+		}
+		if ready && c.stall&stallLeader != 0 {
+			l.relieve(c, stallLeader)
+		} else if c.awaitsNs <= limit && c.stall&(stallLeader|stallSession) != 0 {
+			l.cfg.Metrics.ConnsLeaderless.Inc()
+			l.drop(c, "no leader to open a session with, or too far behind it; the client will try another server")
+			continue
+		}
+		kept = append(kept, c)
+	}
+	clear(l.awaiting[len(kept):])
+	if l.awaiting = kept; len(kept) > 0 {
+		l.host.After(awaitInterval)
+	}
+}
+
+// awaitInterval is how often a leader is looked for that ConnectRequests wait for.
+const awaitInterval = 5 * time.Millisecond
 
 // adriftShare of a session's timeout without contact to the leader is what a member grants itself. Until then the
 // leader may have been deaf to the session's touches; what is left is for the client to find another member.

@@ -357,19 +357,56 @@ func TestSeenANewerState(t *testing.T) {
 	ahead.ended() // another ensemble's client
 }
 
-// TestInstalled: when the state came whole nobody can say what watches missed.
+// TestInstalled: when the state came whole nobody can say what watches missed, who was answered, and who has lost his session.
 func TestInstalled(t *testing.T) {
 	leader, follower := newFakeEnsemble(t)
-	startServer(t, leader, nil)
-	s, addr := startServer(t, follower, func(c *Config) { c.Loops = 2 })
-	idle, watching, fresh := openRaw(t, addr), openRaw(t, addr), dialRaw(t, addr)
+	_, addrA := startServer(t, leader, nil)
+	s, addr := startServer(t, follower, func(c *Config) { c.Loops = 2; c.ServerID = 2 })
+	idle, watching, moved, writing, fresh := openRaw(t, addr), openRaw(t, addr), openRaw(t, addr), openRaw(t, addr), dialRaw(t, addr)
 	watching.call(1, wire.OpExists, watchBody("/x", true))
-	follower.publish(&quorum.Commit{Root: follower.Tail().Root, Installed: true})
-	idle.ended()
-	watching.ended()
+	release := make(chan struct{})
+	follower.set(func() { follower.lag = func() { <-release } })
+	attach(t, addrA, moved, 0) // which the follower will not hear of
+	writing.add(1, wire.OpSetData, setBody("/", "x"))
+	writing.send()
+	waitOutstanding(t, s, 1)
+	follower.mu.Lock()
+	installed := &quorum.Commit{Root: leader.Tail().Root, Installed: true}
+	follower.mu.Unlock()
+	follower.publish(installed)
+	for _, c := range []*rawClient{watching, moved, writing} {
+		c.ended()
+	}
+	usable(t, idle, "a connection that missed nothing")
+	close(release)
 	fresh.connect(wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)})
 	usable(t, fresh, "a connection without a session")
 	if n := s.WatchCounts().Watches; n != 0 {
 		t.Errorf("%d watches are left", n)
+	}
+}
+
+// TestConnectWaitsForTheState: a member that has just found its leader is brought up to date before it opens sessions, and gives
+// up if that takes long.
+func TestConnectWaitsForTheState(t *testing.T) {
+	leader, follower := newFakeEnsemble(t)
+	_, addrA := startServer(t, leader, nil)
+	_, addrB := startServer(t, follower, func(c *Config) { c.ServerID = 2; c.LeaderWaitMs = 300 })
+	w := openRaw(t, addrA)
+	release := make(chan struct{})
+	follower.set(func() { follower.lag = func() { <-release } })
+	w.call(1, wire.OpCreate, createBody("/a", "", 0))
+	refusedConnect(t, addrB, wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)})
+	close(release)
+	c := openRaw(t, addrB)
+	if p := c.call(1, wire.OpExists, watchBody("/a", false)); p.Err != 0 {
+		t.Errorf("a member serves a state that is older than it has to be: %+v", p.ReplyHeader)
+	}
+	asked := leader.syncsAsked
+	for range 5 {
+		openRaw(t, addrB)
+	}
+	if n := leader.syncsAsked - asked; n != 0 {
+		t.Errorf("%d syncs for further connections, want none", n)
 	}
 }

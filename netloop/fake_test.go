@@ -235,18 +235,22 @@ func (q *fakeQuorum) commit() bool {
 
 // apply publishes what a batch does, if there is one, and the member's own syncs.
 func (q *fakeQuorum) apply(term uint64, batch []byte, synced []quorum.Synced) {
+	c := &quorum.Commit{}
+	for _, s := range synced {
+		if s.Origin.Process == q.process {
+			c.Synced = append(c.Synced, s)
+		}
+	}
+	if batch == nil && len(c.Synced) == 0 {
+		return
+	}
 	q.mu.Lock()
 	lag := q.lag
 	q.mu.Unlock()
 	if lag != nil {
 		lag()
 	}
-	c := &quorum.Commit{Root: q.Tail().Root}
-	for _, s := range synced {
-		if s.Origin.Process == q.process {
-			c.Synced = append(c.Synced, s)
-		}
-	}
+	c.Root = q.Tail().Root
 	if batch != nil {
 		a, err := q.state.Apply(tree.Batch{Term: term, Data: batch, Local: q.process})
 		if err != nil {

@@ -19,6 +19,8 @@ func (s testState) Root() *tree.Root { return s.q.Tail().Root }
 func (s testState) Mode() admin.Mode { return admin.Standalone }
 func (s testState) Serving() bool    { return true }
 
+func (s testState) Ensemble() *admin.Ensemble { return nil }
+
 // startWithWords serves four-letter words too.
 func startWithWords(t *testing.T, change func(*Config)) (*Server, string) {
 	q := newFakeQuorum(t)

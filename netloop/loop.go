@@ -63,7 +63,8 @@ type loop struct {
 	resumed   []*conn // have a stall less
 	choked    []*conn // wait for their client to read
 	silent    []*conn // connected and without a session, in the order they came
-	awaiting  []*conn // their ConnectRequests wait for a leader, in the order they came
+	awaiting  []*conn // their ConnectRequests wait for a leader, or for this member to be up to date
+	upToDate  bool    // this member has been since it lost its leader last
 
 	confirming  bool    // some reads have to be linearizable
 	confirmNext reads   // those of this turn
@@ -73,7 +74,8 @@ type loop struct {
 	buffers     [][]byte  // for reuse
 	bufferBytes int       // their capacity
 	acl         []byte    // scratch: an ACL as commands carry it
-	unanswered  int64     // writes and syncs that wait for the quorum
+	unanswered  int64     // requests that wait for the quorum
+	syncs       int64     // the syncs among them
 	stopping    bool
 
 	readOnlyConns int // connections of read-only mode
@@ -177,7 +179,7 @@ func (l *loop) forget(c *conn) {
 	l.conns[c.slot] = nil
 	l.free = append(l.free, c.slot)
 	l.open.Add(-1)
-	l.addOutstanding(-c.queue.clear())
+	l.dropQueue(c)
 	l.setIn(c, nil, 0)
 	c.out, c.parts = nil, nil
 }
@@ -203,7 +205,7 @@ func (l *loop) close(c *conn) {
 		return
 	}
 	c.stage = stageClosing
-	l.addOutstanding(-c.queue.clear())
+	l.dropQueue(c)
 	l.mark(c)
 }
 
@@ -257,7 +259,7 @@ func (l *loop) finish() {
 		l.retry()
 	}
 	l.poll()
-	l.pollLeader()
+	l.pollAwaiting()
 	n := min(len(l.resumed), flushConnsMax)
 	for i := 0; i < n; i++ {
 		l.resume(l.resumed[i])
@@ -271,6 +273,7 @@ func (l *loop) finish() {
 		l.host.Again()
 	}
 	g := &l.perf.Gauges
+	g.Syncs = l.syncs
 	g.Conns, g.Outstanding, g.Watches, g.RecursiveWatches = l.open.Load(), l.unanswered, l.watches.Count(), l.watches.Counts().Recursive
 	if now := l.cfg.NowNs(); l.perf.End(now) {
 		l.cfg.Metrics.SlowTurn(int(l.index), l.nowNs, now)
@@ -386,7 +389,7 @@ func (l *loop) advance() {
 func (l *loop) walk(c *quorum.Commit) {
 	mine := c.Loops&(1<<l.index) != 0
 	if c.Installed {
-		l.replaced()
+		l.replaced(c.Root)
 	}
 	if mine || c.Moved || !l.watches.Empty() {
 		for i := range c.Txns {
@@ -526,8 +529,9 @@ func (l *loop) answerFront(c *conn, root *tree.Root) {
 		h.Parse(&r)
 		l.read(c, &h, r.Rest(), root, p.startNs)
 	case kindSync:
-		l.addOutstanding(-1)
+		l.addSyncs(-1)
 		if c.stage == stageFresh {
+			l.upToDate = true
 			l.relieve(c, stallSession) // its ConnectRequest is looked at again
 			return
 		}
@@ -581,6 +585,17 @@ func (l *loop) relieve(c *conn, s stall) {
 	}
 }
 
+// dropQueue forgets what a connection waits for.
+func (l *loop) dropQueue(c *conn) {
+	l.syncs -= int64(c.queue.syncs)
+	l.addOutstanding(-c.queue.clear())
+}
+
+func (l *loop) addSyncs(n int) {
+	l.syncs += int64(n)
+	l.addOutstanding(n)
+}
+
 func (l *loop) addOutstanding(n int) {
 	if n != 0 {
 		l.unanswered += int64(n)
@@ -593,12 +608,15 @@ type shared struct {
 	cfg         Config
 	log         *slog.Logger
 	quorum      Quorum
-	outstanding atomic.Int64 // writes and syncs that wait for the quorum
+	outstanding atomic.Int64 // requests that wait for the quorum
 	inboundAll  atomic.Int64 // bytes of incomplete requests
 	refusedAt   atomic.Int64 // in which period refusing writes was logged last
 	epochsLost  atomic.Uint64
 	ledNs       atomic.Int64 // when this member was last known to lead, or was started
 	ids         sessionIDs
-	words       words
-	oversized   atomic.Bool // a reply beyond jute.maxbuffer was logged
+	inReadOnly  atomic.Bool
+
+	leadsSinceNs atomic.Int64 // 0: this member does not lead
+	words        words
+	oversized    atomic.Bool // a reply beyond jute.maxbuffer was logged
 }

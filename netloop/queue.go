@@ -36,7 +36,8 @@ type queue struct {
 	entries []pending // entries[first:] are live
 	first   int
 	writes  int // unanswered entries of kindWrite
-	syncs   int // of kindSync and kindConfirmed
+	syncs   int // of kindSync
+	reads   int // of kindConfirmed
 	tag     uint64
 
 	kept     []byte // kept[i] is payload byte keptBase+i
@@ -129,13 +130,15 @@ func (q *queue) count(k kind, n int) {
 	switch k {
 	case kindWrite:
 		q.writes += n
-	case kindSync, kindConfirmed:
+	case kindSync:
 		q.syncs += n
+	case kindConfirmed:
+		q.reads += n
 	}
 }
 
 // unanswered is how many entries wait for the quorum.
-func (q *queue) unanswered() int { return q.writes + q.syncs }
+func (q *queue) unanswered() int { return q.writes + q.syncs + q.reads }
 
 // refuse makes an error the answer to an entry that waited for the quorum.
 func (q *queue) refuse(p *pending, code tree.Code) {

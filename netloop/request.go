@@ -303,10 +303,10 @@ func (l *loop) sync(c *conn, h *wire.RequestHeader, payload []byte) {
 		return
 	}
 	p := c.queue.keep(pending{kind: kindSync, xid: h.Xid, op: h.Op, startNs: l.nowNs}, payload)
-	l.addOutstanding(1)
+	l.addSyncs(1)
 	if err := l.quorum.Sync(c.origin(), p.tag); err != nil {
 		c.queue.refuse(p, tree.SystemError)
-		l.addOutstanding(-1)
+		l.addSyncs(-1)
 		l.drain(c, l.root)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"holt/netloop/admin"
+	"holt/quorum"
 	"holt/tree"
 )
 
@@ -147,6 +148,26 @@ func (l *loop) watchedPiece(from uint32) (p watchedPiece) {
 
 // Expiries implements admin.Clients.
 func (s *Server) Expiries() map[int64][]tree.SessionID { return s.clock.expiries() }
+
+// ReadOnly says whether the server is in read-only mode.
+func (s *Server) ReadOnly() bool { return s.inReadOnly.Load() }
+
+// LeaderUptimeMs is how long this member has been leading; 0 if it does not.
+func (s *Server) LeaderUptimeMs() int64 {
+	since := s.leadsSinceNs.Load()
+	if since == 0 {
+		return 0
+	}
+	return ms(s.cfg.NowNs() - since)
+}
+
+// LeaderContactNs is how long ago this member was in contact with a leader: 0 for one that leads.
+func (s *Server) LeaderContactNs(st quorum.Status) int64 {
+	if st.Role == quorum.Leader {
+		return 0
+	}
+	return max(s.cfg.NowNs()-s.contactNs(&st), 0)
+}
 
 // expiries returns which sessions end when, in Unix ms; nil while this member does not lead.
 func (k *clock) expiries() map[int64][]tree.SessionID {

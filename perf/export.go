@@ -134,6 +134,7 @@ func (m *Metrics) writeParts(w io.Writer) {
 		{"holt_log_batch_bytes", "", sizes, &m.BatchBytes},
 		{"holt_entry_commands", "", counts, &m.EntryCommands},
 		{"holt_checkpoint_seconds", "", seconds, &m.Checkpoint},
+		{"holt_election_seconds", "", seconds, &m.ElectionTime},
 		{"holt_stage_seconds", `stage="queue"`, seconds, &m.StageQueue},
 		{"holt_stage_seconds", `stage="durable"`, seconds, &m.StageDurable},
 		{"holt_stage_seconds", `stage="quorum"`, seconds, &m.StageQuorum},
@@ -150,6 +151,8 @@ func (m *Metrics) writeParts(w io.Writer) {
 		name string
 		from *Counter
 	}{
+		{"holt_elections_won_total", &m.Elections},
+		{"holt_leader_changes_total", &m.LeaderChanges},
 		{"holt_connections_closed_slow_total", &m.ConnsSlow},
 		{"holt_connections_closed_unsure_total", &m.ConnsUnsure},
 		{"holt_connections_closed_leaderless_total", &m.ConnsLeaderless},
@@ -188,6 +191,51 @@ func (m *Metrics) writeLevels(w io.Writer) {
 		if g.get != nil {
 			fmt.Fprintf(w, "# TYPE %s gauge\n%s %d\n", g.name, g.name, g.get())
 		}
+	}
+	writeEnsemble(w, src)
+}
+
+// writeEnsemble writes a member's place in its ensemble: how long ago it was in contact with the leader, and as leader how far
+// the others are.
+func writeEnsemble(w io.Writer, src *Sources) {
+	flag := func(name, label string, on bool) {
+		v := 0
+		if on {
+			v = 1
+		}
+		fmt.Fprintf(w, "%s%s %d\n", name, label, v)
+	}
+	for _, f := range []struct {
+		name string
+		get  func() bool
+	}{{"holt_leader", src.Leader}, {"holt_read_only", src.ReadOnly}} {
+		if f.get != nil {
+			fmt.Fprintf(w, "# TYPE %s gauge\n", f.name)
+			flag(f.name, "", f.get())
+		}
+	}
+	if src.ContactNs != nil {
+		fmt.Fprintf(w, "# TYPE holt_leader_contact_seconds gauge\nholt_leader_contact_seconds %s\n", number(float64(src.ContactNs())*1e-9))
+	}
+	if src.Peers == nil {
+		return
+	}
+	peers := src.Peers()
+	if len(peers) == 0 {
+		return
+	}
+	label := func(p *Peer) string { return fmt.Sprintf("{peer=\"%d\"}", p.ID) }
+	fmt.Fprintf(w, "# TYPE holt_peer_lag_entries gauge\n")
+	for i := range peers {
+		fmt.Fprintf(w, "holt_peer_lag_entries%s %d\n", label(&peers[i]), peers[i].LagEntries)
+	}
+	fmt.Fprintf(w, "# TYPE holt_peer_active gauge\n")
+	for i := range peers {
+		flag("holt_peer_active", label(&peers[i]), peers[i].Active)
+	}
+	fmt.Fprintf(w, "# TYPE holt_peer_syncing gauge\n")
+	for i := range peers {
+		flag("holt_peer_syncing", label(&peers[i]), peers[i].Syncing)
 	}
 }
 

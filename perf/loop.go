@@ -45,6 +45,7 @@ type LoopGauges struct {
 	BufferBytes      int64 // memory of buffers: unparsed input and unsent output
 	CommitsBehind    int64 // commits published and not yet walked at the start of the turn
 	RecursiveWatches int64
+	Syncs            int64 // of Outstanding
 }
 
 // Positions in Loop.gauges, in the order of LoopGauges.values.
@@ -56,11 +57,12 @@ const (
 	gaugeBufferBytes
 	gaugeBehind
 	gaugeRecursive
+	gaugeSyncs
 	gaugesLen
 )
 
 func (g *LoopGauges) values() [gaugesLen]int64 {
-	return [gaugesLen]int64{g.Conns, g.Outstanding, g.Watches, g.WatchBytes, g.BufferBytes, g.CommitsBehind, g.RecursiveWatches}
+	return [gaugesLen]int64{g.Conns, g.Outstanding, g.Watches, g.WatchBytes, g.BufferBytes, g.CommitsBehind, g.RecursiveWatches, g.Syncs}
 }
 
 // Begin starts a turn. nowNs is Now().

@@ -73,7 +73,8 @@ type Metrics struct {
 	StageQueue, StageDurable, StageQuorum, StageApply, StageDeliver Histogram
 	EntryCommands                                                   Histogram // commands in one entry
 	ProposalBytes                                                   Last
-	Proposals, Commits, Elections                                   Counter
+	Proposals, Commits, Elections                                   Counter   // Elections: those that this member won
+	LeaderChanges                                                   Counter   // seen by this member
 	ElectionTime                                                    Histogram // ns
 
 	// Checkpoints. Times in ns.
@@ -111,11 +112,22 @@ type Sources struct {
 	LeaderUptimeMs                          func() int64
 	QuorumSize                              func() int64
 	Learners, SyncedFollowers               func() int64
-	SyncedObservers, PendingSyncs           func() int64
-	TLSHandshakes                           func() int64 // running
+	SyncedObservers                         func() int64
+	Followers                               func() int64
+	Peers                                   func() []Peer // of a leader
+	ContactNs                               func() int64  // age of the last contact with the leader
+	ReadOnly                                func() bool   // read-only mode
+	TLSHandshakes                           func() int64  // running
 	AppliedIndex, CommitIndex, Term         func() int64
 	QueuedProposals                         func() int64
 	LogBytes                                func() int64
+}
+
+// Peer is what a leader knows of another member.
+type Peer struct {
+	ID              uint64
+	LagEntries      uint64 // of the log, that the member is not known to have
+	Active, Syncing bool   // heard of lately; being sent the whole tree
 }
 
 // New returns metrics that nothing has been counted in.

@@ -89,7 +89,7 @@ func busy(loops int) *Metrics {
 	one := func(v int64) func() int64 { return func() int64 { return v } }
 	m.SetSources(Sources{
 		Znodes: one(5), DataBytes: one(44), Ephemerals: one(1), Sessions: one(2), LastZxid: one(9), TreeBytes: one(1 << 20),
-		QuorumSize: one(3), Leader: func() bool { return true }, Learners: one(2), SyncedFollowers: one(2), PendingSyncs: one(0),
+		QuorumSize: one(3), Leader: func() bool { return true }, Learners: one(2), SyncedFollowers: one(2),
 	})
 	for i := range loops {
 		l := m.Loop(i)

@@ -81,7 +81,9 @@ var zkGauges = []zkGauge{
 	{"learners", onLeader(fromSource(func(s *Sources) func() int64 { return s.Learners })), false},
 	{"synced_followers", onLeader(fromSource(func(s *Sources) func() int64 { return s.SyncedFollowers })), false},
 	{"synced_observers", onLeader(fromSource(func(s *Sources) func() int64 { return s.SyncedObservers })), false},
-	{"pending_syncs", onLeader(fromSource(func(s *Sources) func() int64 { return s.PendingSyncs })), false},
+	{"synced_non_voting_followers", onLeader(func(*Metrics, *Sources) (float64, bool) { return 0, true }), false}, // there are none
+	{"pending_syncs", onLeader(fromLoops(gaugeSyncs)), false},
+	{"followers", onLeader(fromSource(func(s *Sources) func() int64 { return s.Followers })), false}, // until 3.5, and asked for still
 	{"leader_uptime", onLeader(fromSource(func(s *Sources) func() int64 { return s.LeaderUptimeMs })), false},
 	{"last_proposal_size", onLeader(fromStats(func(s Stats) float64 { return float64(s.ProposalLast) })), false},
 	{"min_proposal_size", onLeader(fromStats(func(s Stats) float64 { return float64(s.ProposalMin) })), false},

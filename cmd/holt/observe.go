@@ -22,7 +22,7 @@ const compatible = "3.9.5"
 func (s *server) adminSource() *admin.Source {
 	source := &admin.Source{
 		Version: admin.Version{ZooKeeper: compatible, Build: version + "." + buildCommit(), Built: buildTime()},
-		Metrics: s.metrics, State: state{s.quorum, s.cfg.Ensemble != nil, s.cfg.Admin.ReadOnlyMode}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
+		Metrics: s.metrics, State: state{s}, Logger: s.logger, Config: adminConfig(s.cfg), Dirs: s.dirs,
 		LastCheckpoint: func() (tree.Zxid, time.Time, bool) {
 			c := s.lastCheckpoint.Load()
 			if c == nil {
@@ -110,30 +110,55 @@ func (s *server) sources() perf.Sources {
 		TreeBytes:       root(func(r *tree.Root) int64 { return r.DataBytes() + znodeOverheadBytes*r.NodeCount() }),
 		LastZxid:        root(func(r *tree.Root) int64 { return int64(r.Zxid()) }),
 		Leader:          func() bool { return s.quorum.Status().Role == quorum.Leader },
+		LeaderUptimeMs:  s.client.LeaderUptimeMs,
+		ContactNs:       func() int64 { return s.client.LeaderContactNs(s.quorum.Status()) },
+		ReadOnly:        s.client.ReadOnly,
 		QuorumSize:      func() int64 { return int64(s.quorum.Status().Voters) },
+		Learners:        s.peers(func(p *quorum.PeerStatus) bool { return p.Active }),
+		Followers:       s.peers(func(p *quorum.PeerStatus) bool { return p.Active && !p.Learner }),
+		SyncedFollowers: s.peers(func(p *quorum.PeerStatus) bool { return p.Active && !p.Learner && !p.Snapshot }),
+		SyncedObservers: s.peers(func(p *quorum.PeerStatus) bool { return p.Active && p.Learner && !p.Snapshot }),
+		Peers:           s.peerLags,
+		AppliedIndex:    func() int64 { return int64(s.quorum.Tail().Index) },
 		Term:            func() int64 { return int64(s.quorum.Status().Term) },
 		QueuedProposals: func() int64 { return int64(s.quorum.Waiting()) },
 		LogBytes:        func() int64 { return s.log.LiveBytes() },
 	}
 }
 
-// state shows the admin package the quorum.
-type state struct {
-	q        *quorum.Quorum
-	ensemble bool // it does not stand alone: an ensemble of one has a leader
-	readOnly bool // readonlymode.enabled
+// peers counts those that a leader knows, of a kind.
+func (s *server) peers(is func(*quorum.PeerStatus) bool) func() int64 {
+	return func() (n int64) {
+		for _, p := range s.quorum.Peers() {
+			if is(&p) {
+				n++
+			}
+		}
+		return n
+	}
 }
 
-func (s state) Root() *tree.Root { return s.q.Tail().Root }
+func (s *server) peerLags() (peers []perf.Peer) {
+	for _, p := range s.quorum.Peers() {
+		peers = append(peers, perf.Peer{ID: p.ID, LagEntries: p.Lag, Active: p.Active, Syncing: p.Snapshot})
+	}
+	return peers
+}
 
+// state shows the admin package the quorum.
+type state struct{ *server }
+
+func (s state) Root() *tree.Root { return s.quorum.Tail().Root }
+
+// Mode: an ensemble of one has a leader.
 func (s state) Mode() admin.Mode {
-	st := s.q.Status()
+	st := s.quorum.Status()
 	switch {
-	case !s.ensemble:
+	case s.cfg.Ensemble == nil:
 		return admin.Standalone
 	case st.Role == quorum.Leader:
 		return admin.Leader
-	case s.readOnly && st.Leader == 0:
+	case s.client.ReadOnly():
 		return admin.ReadOnly
 	case st.Role == quorum.Observer:
 		return admin.Observer
@@ -143,8 +168,20 @@ func (s state) Mode() admin.Mode {
 
 // Serving says whether clients are served: there is a leader, this member or another, or they have to make do with reads.
 func (s state) Serving() bool {
-	st := s.q.Status()
-	return st.Role != quorum.Outside && (st.Leader != 0 || s.ensemble && s.readOnly)
+	st := s.quorum.Status()
+	return st.Role != quorum.Outside && (st.Leader != 0 || s.client.ReadOnly())
+}
+
+func (s state) Ensemble() *admin.Ensemble {
+	if s.cfg.Ensemble == nil {
+		return nil
+	}
+	st := s.quorum.Status()
+	e := &admin.Ensemble{ID: st.ID, Leader: st.Leader}
+	for _, p := range s.quorum.Peers() {
+		e.Peers = append(e.Peers, admin.Peer{ID: p.ID, Observer: p.Learner, Active: p.Active, Syncing: p.Snapshot, Lag: p.Lag})
+	}
+	return e
 }
 
 // loops is the number of event loops: the configured one, or one less than there are cores, so that the goroutines

@@ -51,9 +51,7 @@ var commands = []command{
 	{names: []string{"leader", "lead"}, serving: true, run: leader},
 	{names: []string{"monitor", "mntr"}, run: ok(monitor)},
 	{names: []string{"observer_connection_stat_reset", "orst"}, serving: true, run: ok(func(*Source) object { return nil })},
-	{names: []string{"observers", "obsr"}, serving: true, run: ok(func(*Source) object {
-		return object{{"synced_observers", 0}, {"observers", list{}}}
-	})},
+	{names: []string{"observers", "obsr"}, serving: true, run: ok(observers)},
 	{names: []string{"restore", "rest"}, serving: true, auth: true},
 	{names: []string{"ruok"}, serving: true, run: ok(func(*Source) object { return nil })},
 	{names: []string{"server_stats", "srvr"}, serving: true, run: ok(serverStats)},
@@ -62,14 +60,14 @@ var commands = []command{
 	{names: []string{"stat_reset", "srst"}, serving: true, run: ok(func(s *Source) object { s.Metrics.ResetStats(); return nil })},
 	{names: []string{"stats", "stat"}, serving: true, run: ok(func(s *Source) object { return append(serverStats(s), connections(s, true)...) })},
 	{names: []string{"system_properties", "sysp"}, run: ok(properties)},
-	{names: []string{"voting_view"}, serving: true, run: ok(func(*Source) object { return object{{"current_config", object{}}} })},
+	{names: []string{"voting_view"}, serving: true, run: ok(votingView)},
 	{names: []string{"watch_summary", "wchs"}, serving: true, run: ok(func(s *Source) object {
 		n := s.watchSummary()
 		return object{{"num_connections", n.Conns}, {"num_paths", n.Paths}, {"num_total_watches", n.Watches}}
 	})},
 	{names: []string{"watches", "wchc"}, serving: true, run: ok(watches)},
 	{names: []string{"watches_by_path", "wchp"}, serving: true, run: ok(watchesByPath)},
-	{names: []string{"zabstate"}, run: ok(func(*Source) object { return object{{"voting", false}, {"zabstate", ""}} })},
+	{names: []string{"zabstate"}, run: ok(zabState)},
 }
 
 var commandByName = func() map[string]*command {
@@ -108,7 +106,7 @@ func runCommand(s *Source, name string, args url.Values) (object, int) {
 
 func configuration(s *Source) object {
 	c := &s.Config
-	o := object{
+	return object{
 		{"client_port", c.ClientPort},
 		{"data_dir", c.DataDir},
 		{"data_log_dir", c.DataLogDir},
@@ -119,17 +117,6 @@ func configuration(s *Source) object {
 		{"server_id", c.ServerID},
 		{"client_port_listen_backlog", c.ListenBacklog},
 	}
-	if q := c.Quorum; q != nil {
-		o = append(o, object{
-			{"init_limit", q.InitLimit},
-			{"sync_limit", q.SyncLimit},
-			{"election_alg", q.ElectionAlg},
-			{"election_port", q.ElectionPort},
-			{"quorum_port", q.QuorumPort},
-			{"peer_type", q.peerType()},
-		}...)
-	}
-	return o
 }
 
 func connections(s *Source, brief bool) object {
@@ -203,15 +190,9 @@ func lastSnapshot(s *Source) object {
 	return object{{"zxid", strconv.FormatUint(uint64(zxid), 16)}, {"timestamp", at}}
 }
 
-func leader(s *Source, _ url.Values) (object, string) {
-	if s.Config.Quorum == nil {
-		return nil, "server is not initialized"
-	}
-	return object{{"is_leader", s.State.Mode() == Leader}}, ""
-}
-
 func monitor(s *Source) object {
 	o := object{{"version", s.Version.String()}, {"server_state", string(s.State.Mode())}}
+	o = append(o, roleFields(s.State)...)
 	s.Metrics.VisitZooKeeper(func(name, value string) { o.add(name, literal(value)) })
 	return o
 }

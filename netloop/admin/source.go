@@ -55,7 +55,29 @@ type State interface {
 	Mode() Mode
 	// Serving says whether requests are answered: not without a quorum, unless in read-only mode.
 	Serving() bool
+	// Ensemble is what this server knows of the others; nil if it stands alone.
+	Ensemble() *Ensemble
 }
+
+// Ensemble is a member's view of its ensemble. Who the members are is in the tree (tree.Root.Ensemble), and not known before the
+// first leader has written it down.
+type Ensemble struct {
+	ID     uint64
+	Leader uint64 // 0: nobody is known to lead
+	Peers  []Peer // of a leader: the other members, by id
+}
+
+// Peer is what a leader knows of another member.
+type Peer struct {
+	ID       uint64
+	Observer bool
+	Active   bool   // heard of lately
+	Syncing  bool   // far behind: it is being sent the whole tree
+	Lag      uint64 // entries of the log that it is not known to have
+}
+
+// synced says whether the member gets and acknowledges what is committed.
+func (p *Peer) synced() bool { return p.Active && !p.Syncing }
 
 // Mode is the role in srvr's words.
 type Mode string

@@ -24,11 +24,14 @@ type fakeState struct {
 	root    *tree.Root
 	mode    Mode
 	serving bool
+	others  *Ensemble
 }
 
 func (f *fakeState) Root() *tree.Root { return f.root }
 func (f *fakeState) Mode() Mode       { return f.mode }
 func (f *fakeState) Serving() bool    { return f.serving }
+
+func (f *fakeState) Ensemble() *Ensemble { return f.others }
 
 type fakeClients struct {
 	conns    []Connection

@@ -103,7 +103,7 @@ func writeConf(w *bufio.Writer, s *question) {
 	if e := s.State.Root().Ensemble(); e != nil {
 		membership = string(e.Text())
 	}
-	fmt.Fprintf(w, "membership: \n%s\n", membership)
+	fmt.Fprintf(w, "membership: \n%s", membership) // and no line's end
 }
 
 // peerType is 0 for a participant and 1 for an observer.
@@ -162,6 +162,9 @@ func writeConnection(w *bufio.Writer, c *Connection, brief bool) {
 
 func writeMntr(w *bufio.Writer, s *question) {
 	fmt.Fprintf(w, "zk_version\t%s\nzk_server_state\t%s\n", s.Version, s.State.Mode())
+	for _, f := range roleFields(s.State) {
+		fmt.Fprintf(w, "zk_%s\t%v\n", f.key, f.value)
+	}
 	s.Metrics.VisitZooKeeper(func(name, value string) { fmt.Fprintf(w, "zk_%s\t%s\n", name, value) })
 }
 

@@ -166,6 +166,9 @@ func (t *Table) Hash(path []byte) uint64 { return t.hash(text(path)) }
 // Empty says that no path has a watcher: the loop can skip a commit's changes.
 func (t *Table) Empty() bool { return t.path.n == 0 }
 
+// Watching says whether conn watches anything.
+func (t *Table) Watching(conn uint32) bool { return conn < t.conns.n && t.conns.at(conn).paths > 0 }
+
 // Add registers one mode, or several, of a connection on a path. hash is Config.Hash of the path. Nothing is kept of path.
 func (t *Table) Add(conn uint32, m Mode, path []byte, hash uint64) error {
 	t.mustNotFire("Add")
