@@ -36,6 +36,7 @@ type client struct {
 	caught    []caughtUp // events of setWatches whose reply is under way
 	resetting bool
 
+	idleNs   int64 // it only pings before
 	muteNs   int64 // it says nothing before
 	vanished tree.SessionID
 	gone     bool // vanished for good, without closing
@@ -104,7 +105,10 @@ func (c *client) turn() {
 	if !c.ready {
 		return
 	}
-	if len(c.pending) < c.load.pipelined && !c.ending && !c.resting() {
+	if len(c.pending) < c.load.pipelined && !c.ending && !c.resting() && c.nowNs > c.idleNs {
+		if c.dice.IntN(200) == 0 { // now and then nothing but pings
+			c.idleNs = c.nowNs + c.dice.Int64N(3*timeout)*1e6
+		}
 		for n := 1 + c.dice.IntN(c.load.burst); n > 0 && c.ready && !c.ending; n-- {
 			c.work()
 		}
@@ -247,7 +251,7 @@ func (c *client) send(r *request, body func(dst []byte) []byte) {
 	}
 	zk.EndFrame(b, 0)
 	if r.writes() {
-		c.pipe.issued = append(c.pipe.issued, issue{tree.Op(r.op), r.path, c.nowNs})
+		c.pipe.issued = append(c.pipe.issued, issue{tree.Op(r.op), r.path, r.data, c.nowNs})
 	}
 	c.pending = append(c.pending, r)
 	c.saidNs = c.nowNs

@@ -97,7 +97,8 @@ func (d *disk) tear(clone *vfs.MemFS, path string, keep int) {
 	_ = f.Close()
 }
 
-// rot flips one bit among the bytes of a file that are not zero, and says where. ok is false if there is none.
+// rot flips one bit among the bytes of a file that are not zero, and says where. ok is false if there is none. It spares the
+// two newest files: a flip within the very last write cannot be told from a write that was torn and never acknowledged.
 func (d *disk) rot(dir, suffix string) (where string, ok bool) {
 	names, err := d.List(dir)
 	if err != nil {
@@ -110,10 +111,10 @@ func (d *disk) rot(dir, suffix string) (where string, ok bool) {
 			paths = append(paths, d.PathJoin(dir, n))
 		}
 	}
-	if len(paths) == 0 {
+	if len(paths) < 3 {
 		return "", false
 	}
-	path := paths[d.dice.IntN(len(paths))]
+	path := paths[d.dice.IntN(len(paths)-2)]
 	f, err := d.MemFS.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return "", false

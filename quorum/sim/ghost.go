@@ -19,7 +19,7 @@ func (c *client) ghost(p *pipe) {
 	b = zk.AppendRequestHeader(b, 1<<30, zk.OpSetData)
 	b = q.Append(b)
 	zk.EndFrame(b, 0)
-	p.issued = append(p.issued, issue{tree.OpSetData, path, c.nowNs})
+	p.issued = append(p.issued, issue{tree.OpSetData, path, data, c.nowNs})
 	r := &request{op: zk.OpSetData, path: path, data: data, version: -1}
 	c.history().begin(c, r)
 	c.history().unknown(r)

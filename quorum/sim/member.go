@@ -47,6 +47,8 @@ type member struct {
 	lastIndex uint64   // of the newest commit seen of this process
 	restartNs int64    // when it is to be started again, 0: it runs or stays down
 	ensemble  *tree.Ensemble
+	fullNs    int64 // when its log was full last
+	saved     saved // mutation
 }
 
 func (m *member) up() bool { return m.running }
@@ -91,7 +93,7 @@ var metrics = perf.New(perf.Config{Loops: loops})
 type errFatal struct{ error }
 
 func newMember(w *world, id uint64) *member {
-	m := &member{world: w, id: id, disk: newDisk(w.diskDice), cpu: 20 * time.Microsecond, fsync: 2 * time.Millisecond}
+	m := &member{world: w, id: id, fullNs: -1 << 60, disk: newDisk(w.diskDice), cpu: 20 * time.Microsecond, fsync: 2 * time.Millisecond}
 	m.image = &image{member: m}
 	m.clock = clock{rate: 1}
 	w.members = append(w.members, m)
@@ -148,7 +150,7 @@ func (m *member) open() {
 		panic(errFatal{err})
 	}
 	m.quorum.OnPublished(m.published)
-	m.seam = &seam{Quorum: m.quorum, member: m}
+	m.seam = newSeam(m)
 	m.began(m.quorum.Tail())
 	m.server, err = netloop.NewStepped(netloop.Config{
 		Loops: loops, Process: m.process, Logger: logger, ServerID: uint8(m.id), TickMs: serverTickMs,
@@ -309,6 +311,7 @@ func (m *member) crash(keep int, why string) {
 	}
 	m.conns, m.deferred = nil, nil
 	m.disk.loseWrites(keep)
+	m.rollBack()
 	m.disk.failSync, m.disk.failWrite, m.disk.failed = false, false, false
 	m.image.dieIn, m.image.dieLate = 0, false
 	m.troubled(m.id)

@@ -17,22 +17,22 @@ type fabric struct {
 	*world
 	links map[[2]uint64]*link
 
-	dropPercent  int                                                            // of frames on LaneRaft that vanish although their lane lives
-	breakMille   int                                                            // of frames that break their lane
-	twicePercent int                                                            // of frames on LaneRaft that arrive twice
-	laneDelay    time.Duration                                                  // up to so much more for each lane on its own
-	delay        time.Duration                                                  // typical, one way
-	slow         time.Duration                                                  // added by links that are slow
-	taps         []func(from, to uint64, lane quorum.Lane, frame []byte) tapped // mutations
+	dropPercent  int                                                                      // of frames on LaneRaft that vanish although their lane lives
+	breakMille   int                                                                      // of frames that break their lane
+	twicePercent int                                                                      // of frames on LaneRaft that arrive twice
+	laneDelay    time.Duration                                                            // up to so much more for each lane on its own
+	delay        time.Duration                                                            // typical, one way
+	slow         time.Duration                                                            // added by links that are slow
+	taps         []func(from, to uint64, lane quorum.Lane, frame []byte) ([]byte, tapped) // mutations
 }
 
 // tapped is what a mutation makes of a frame.
 type tapped uint8
 
 const (
-	tapPass  tapped = iota
-	tapDrop         // it vanishes
-	tapTwice        // it arrives twice
+	tapPass    tapped = iota
+	tapDrop           // it vanishes
+	tapReplace        // another one travels in its place
 )
 
 // link is one direction between two members.
@@ -246,11 +246,9 @@ func (p *port) Send(to uint64, kind quorum.Lane, frame []byte) bool {
 		}
 	}
 	for _, tap := range f.taps {
-		switch tap(l.from, to, kind, frame) {
-		case tapDrop:
+		var what tapped
+		if frame, what = tap(l.from, to, kind, frame); what == tapDrop {
 			return true
-		case tapTwice:
-			f.fly(l, append([]byte(nil), frame...))
 		}
 	}
 	f.fly(l, frame)

@@ -39,6 +39,7 @@ type pipe struct {
 type issue struct {
 	op     tree.Op
 	path   string
+	data   string // nobody else writes it
 	sentNs int64
 }
 

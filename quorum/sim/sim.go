@@ -99,7 +99,7 @@ func newWorld(opt Options) *world {
 	for id := range lines {
 		newMember(w, uint64(id+1)).ensemble = e
 	}
-	w.mutation = newMutation(w, opt.Mutation)
+	w.mutate(opt.Mutation)
 	for range 2 + shape.IntN(5) {
 		newClient(w, len(w.clients))
 	}

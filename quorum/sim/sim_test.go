@@ -14,6 +14,8 @@ var (
 	seedsFlag    = flag.String("sim.seeds", "", "seeds to run: 17, or 1-500, or 1-500,900 (default: a few for go test)")
 	logFlag      = flag.Bool("sim.log", false, "print everything that happens")
 	messagesFlag = flag.Bool("sim.messages", false, "with -sim.log: the messages between members too")
+	mutationFlag = flag.String("sim.mutation", "", "put this bug in")
+	huntFlag     = flag.String("sim.hunt", "", "seeds to look for mutations with")
 	eachFlag     = flag.Bool("sim.each", false, "print a line for each seed")
 )
 
@@ -48,6 +50,7 @@ func TestSeeds(t *testing.T) {
 
 func options(seed uint64) Options {
 	o := Options{Seed: seed}
+	o.Mutation = *mutationFlag
 	if *logFlag {
 		o.Messages = *messagesFlag
 		o.Log = func(line string) { fmt.Fprintln(os.Stderr, line) }
@@ -71,4 +74,29 @@ func parseSeeds(t *testing.T, list string) (seeds []uint64) {
 		}
 	}
 	return seeds
+}
+
+// TestHunt looks for the first seed that finds each mutation.
+func TestHunt(t *testing.T) {
+	if *huntFlag == "" {
+		t.Skip("-sim.hunt=1-500 looks for seeds that find the mutations")
+	}
+	for _, m := range Mutations {
+		if *mutationFlag != "" && *mutationFlag != m.Name {
+			continue
+		}
+		began, found := time.Now(), false
+		for _, seed := range parseSeeds(t, *huntFlag) {
+			o := options(seed)
+			o.Mutation = m.Name
+			if _, v := Run(o); v != nil {
+				t.Logf("%-50q seed %d after %v: %.150v", m.Name, seed, time.Since(began).Round(time.Millisecond), v)
+				found = true
+				break
+			}
+		}
+		if !found {
+			t.Errorf("%q: not found in %v", m.Name, time.Since(began).Round(time.Millisecond))
+		}
+	}
 }

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"sort"
 	"strings"
+	"time"
 
 	"holt/quorum"
 	"holt/tree"
@@ -92,6 +94,7 @@ func (m *member) published(c *quorum.Commit) {
 	t := m.truth
 	if c.Installed {
 		m.images++
+		m.bugs.installed[m.id] = c.Index
 	}
 	t.growTo(m, c.Index, c.Root)
 	if c.Index > 0 {
@@ -154,7 +157,8 @@ func (t *truth) apply(term uint64, batch []byte) {
 	for err == nil && len(commands) > 0 {
 		var rest []byte
 		var h tree.CommandHeader
-		if h, _, rest, err = tree.ParseCommand(commands); err != nil {
+		var body []byte
+		if h, body, rest, err = tree.ParseCommand(commands); err != nil {
 			break
 		}
 		one := append(append([]byte(nil), batch[:tree.BatchHeaderBytes]...), commands[:len(commands)-len(rest)]...)
@@ -164,7 +168,7 @@ func (t *truth) apply(term uint64, batch []byte) {
 			break
 		}
 		for i := range a.Txns {
-			t.note(&a.Txns[i], a.Changes, before)
+			t.note(&a.Txns[i], body, a.Changes, before)
 		}
 		if n := len(t.roots); t.roots[n-1].Zxid() == a.Root.Zxid() {
 			t.roots[n-1] = a.Root
@@ -182,8 +186,8 @@ func (t *truth) apply(term uint64, batch []byte) {
 }
 
 // note checks one transaction against what sessions are promised, and remembers it.
-func (t *truth) note(x *tree.Txn, changes []tree.Change, before *tree.Root) {
-	t.order(x)
+func (t *truth) note(x *tree.Txn, body []byte, changes []tree.Change, before *tree.Root) {
+	t.order(x, body)
 	t.ownership(x)
 	for _, c := range changes[x.ChangesFrom:x.ChangesTo] {
 		t.changes = append(t.changes, change{x.Zxid, c.Kind, strings.Clone(c.Path)})
@@ -198,23 +202,25 @@ func (t *truth) note(x *tree.Txn, changes []tree.Change, before *tree.Root) {
 	}
 }
 
-// order: what a connection sent is in the log in its order and without gaps.
-func (t *truth) order(x *tree.Txn) {
+// order: what a connection sent is in the log in its order and without gaps, but for what a full log refused.
+func (t *truth) order(x *tree.Txn, body []byte) {
 	p := t.origins[x.Origin]
 	if p == nil || x.Op == tree.OpOpenSession || x.Op == tree.OpAttachSession || x.Op == tree.OpReconfigBegun {
 		return
 	}
-	if p.committed == len(p.issued) {
-		t.broken("session order", "connection %v: %d is in the log, which its client did not send", x.Origin, x.Op)
+	for first := p.committed; ; p.committed++ {
+		if p.committed == len(p.issued) {
+			t.broken("session order", "connection %v of client %d: the log holds %d %q, which its client did not send after %d writes", x.Origin, p.client.id, x.Op, body, first)
+		}
+		want := &p.issued[p.committed]
+		if want.op == x.Op && bytes.Contains(body, []byte(want.path)) && bytes.Contains(body, []byte(want.data)) {
+			break
+		}
+		if t.nowNs > p.member.fullNs+int64(10*time.Second) { // a full log refuses writes, which are not in it then
+			t.broken("session order", "connection %v of client %d: the log holds %d %q where its client sent %d %s %s", x.Origin, p.client.id, x.Op, body, want.op, want.path, want.data)
+		}
 	}
-	want := &p.issued[p.committed]
 	p.committed++
-	if want.op != x.Op {
-		t.broken("session order", "connection %v of client %d: the log holds %d (%s) where its client sent %d %s", x.Origin, p.client.id, x.Op, x.Path, want.op, want.path)
-	}
-	if x.Code == tree.OK && x.Path != "" && want.path != "" && !strings.HasPrefix(x.Path, want.path) {
-		t.broken("session order", "connection %v: the log holds a create of %s where its client sent %s", x.Origin, x.Path, want.path)
-	}
 }
 
 // ownership: a write succeeds only through the connection that has the session.
@@ -329,6 +335,7 @@ func (t *truth) expires(m *member, id tree.SessionID) {
 	calmSince := max(t.trouble[m.id], t.trouble[h.member], t.trouble[0])
 	itself := h.member == m.id && h.run == m.run && m.nowNs64()-h.clockNs < timeoutNs && silentNs < timeoutNs
 	told := h.member != m.id && h.atNs > calmSince+int64(troubleLasts) && ran < timeoutNs
+	t.tell("member %d expires session %x, heard of by %d %d ms ago, trouble %d ms ago", m.id, uint64(id), h.member, silentNs/1e6, (t.nowNs-calmSince)/1e6)
 	if itself || told {
 		t.early[id] = early{s.Owner, fmt.Sprintf("leader %d expires session %x %d ms after member %d heard of it; the timeout is %d ms", m.id, uint64(id), silentNs/1e6, h.member, s.TimeoutMs)}
 	}
@@ -343,6 +350,9 @@ type early struct {
 // checkMember looks at a member after it did something.
 func (m *member) checkMember() {
 	s := m.quorum.Status()
+	if s.Full {
+		m.fullNs = m.nowNs
+	}
 	if s.Role != quorum.Leader {
 		return
 	}

@@ -127,7 +127,7 @@ func (c *client) setWatches() {
 	}
 	c.resetting, c.caught = true, nil
 	q := zk.SetWatchesRequest{
-		RelativeZxid: int64(c.seen),
+		RelativeZxid: c.relative(),
 		Data:         zk.MakeStrings(paths[watchData]...), Exist: zk.MakeStrings(paths[watchExist]...), Child: zk.MakeStrings(paths[watchChild]...),
 		Persistent: zk.MakeStrings(paths[watchPersistent]...), PersistentRecursive: zk.MakeStrings(paths[watchRecursive]...),
 	}

@@ -35,7 +35,7 @@ type world struct {
 	wire      *wire
 	calm      bool // no more faults are drawn
 	images    int
-	mutation  *mutation
+	bugs      bugs
 }
 
 // event is something that is going to happen.
