@@ -400,12 +400,15 @@ func sameStat(w *zk.Stat, t tree.Stat) bool {
 // wrote checks the answer of a write.
 func (c *client) wrote(q *request, z tree.Zxid, code tree.Code, r *zk.Reader) {
 	x := c.truth.txn(z)
+	if q.op == zk.OpReconfig {
+		c.tell("client %d: reconfig is answered %v", c.id, code)
+	}
 	if code == tree.SystemError {
 		c.pipe.issued = without(c.pipe.issued, q, c.pipe.committed)
 		c.history().refused(q)
 		return // not taken: the log is full
 	}
-	if x == nil || x.origin != c.pipe.origin || x.session != c.session || x.op != tree.Op(q.op) {
+	if x == nil || x.origin != c.pipe.origin || x.session != c.session && q.op != zk.OpReconfig || x.op != tree.Op(q.op) {
 		c.broken("acknowledged writes", "client %d: %v %s is answered %v at zxid %x, but the history has %+v there", c.id, q.op, q.path, code, z, x)
 	}
 	if x.code != code {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"holt/quorum"
@@ -160,6 +161,31 @@ var faults = []fault{
 	}},
 
 	// Members.
+	{"member demoted", func(i *injector) {
+		if i.undamaged() {
+			i.reconfig(i.line(i.any(), true), "")
+		}
+	}},
+	{"member promoted", func(i *injector) { i.reconfig(i.line(i.any(), false), "") }},
+	{"member removed", func(i *injector) {
+		if i.undamaged() {
+			i.reconfig("", fmt.Sprint(i.any().id))
+		}
+	}},
+	{"member added", func(i *injector) {
+		if e := i.truth.root().Ensemble(); e != nil {
+			if lines := i.missing(); len(lines) > 0 {
+				i.reconfig(lines[i.faultDice.IntN(len(lines))], "")
+			}
+		}
+	}},
+	{"member replaced", func(i *injector) { i.replace(i.any()) }},
+	{"data directory emptied", func(i *injector) {
+		if m := i.any(); i.intact() {
+			m.wipe("its data directory is emptied")
+			m.restartIn(spread(i.faultDice, 300*time.Millisecond))
+		}
+	}},
 	{"leadership moved", func(i *injector) { i.handover() }},
 
 	// Clients.
@@ -289,11 +315,15 @@ func (i *injector) stopAll() {
 		if m.paused {
 			m.resume()
 		}
-		if !m.running && m.retired == "" {
+		if m.retired != "" {
+			m.wipe("refilled: " + m.retired)
+		}
+		if !m.running {
 			m.start()
 		}
 		i.troubled(m.id)
 	}
+	i.restore()
 }
 
 func (i *injector) any() *member { return i.members[i.faultDice.IntN(len(i.members))] }
@@ -333,16 +363,20 @@ func (i *injector) stop(m *member, keep int) bool {
 	return true
 }
 
+// undamaged says that no member has lost anything.
+func (i *injector) undamaged() bool {
+	for _, m := range i.members {
+		if m.flawed || m.retired != "" {
+			return false
+		}
+	}
+	return i.intact()
+}
+
 // rot damages a member's disk while the member is down. So few are damaged that a quorum of others is left.
 func (i *injector) rot(do func(m *member) (string, bool)) {
 	m := i.any()
-	flawed := 0
-	for _, o := range i.members {
-		if o.flawed {
-			flawed++
-		}
-	}
-	if flawed >= i.down || m.flawed || !m.up() {
+	if !i.intact() {
 		return
 	}
 	m.crash(100, "its disk rots")

@@ -47,6 +47,7 @@ type member struct {
 	lastIndex uint64   // of the newest commit seen of this process
 	restartNs int64    // when it is to be started again, 0: it runs or stays down
 	ensemble  *tree.Ensemble
+	wiped     int   // times that its data directory was emptied
 	fullNs    int64 // when its log was full last
 	saved     saved // mutation
 }

@@ -90,7 +90,7 @@ func newWorld(opt Options) *world {
 	w.wire = &wire{world: w, delay: 200 * time.Microsecond, cut: map[[2]uint64]bool{}}
 	var lines []tree.Member
 	for id := 1; id <= w.opt.Members; id++ {
-		lines = append(lines, tree.Member{ID: uint8(id), Host: "10.1.0." + strconv.Itoa(id), PeerPort: 2888, ElectionPort: 3888})
+		lines = append(lines, tree.Member{ID: uint8(id), Host: "10.1.0." + strconv.Itoa(id), PeerPort: 2888, ElectionPort: 3888, ClientAddr: "0.0.0.0:2181"})
 	}
 	e, err := tree.NewEnsemble(lines, 0)
 	if err != nil {
@@ -128,7 +128,7 @@ func (w *world) run() {
 				return fmt.Sprintf("client %d has had no write answered", c.id)
 			}
 		}
-		return ""
+		return w.membersDiffer()
 	})
 	w.opt.rest = true
 	w.until(convergeWithin, w.unlike)

@@ -245,7 +245,7 @@ func (t *truth) ownership(x *tree.Txn) {
 		}
 		return
 	}
-	if x.Session == 0 || x.Code != tree.OK {
+	if x.Session == 0 || x.Code != tree.OK || x.Op == tree.OpReconfig || x.Op == tree.OpReconfigBegun {
 		return
 	}
 	if owner, ok := t.owners[x.Session]; !ok || owner != x.Origin && x.Origin != (tree.Origin{}) {

@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	zk "holt/netloop/wire"
+	"holt/quorum"
+)
+
+// What operators do: members are demoted, removed, added and replaced, through reconfig requests that some client sends, and
+// data directories are emptied so that the other members fill them again.
+
+// line is a member as reconfig names it.
+func (i *injector) line(m *member, observer bool) string {
+	all := m.ensemble.Members
+	for k := range all {
+		if uint64(all[k].ID) == m.id {
+			l := all[k]
+			l.Observer = observer
+			return l.String()
+		}
+	}
+	panic("a member that no ensemble has")
+}
+
+// reconfig has some client send a reconfig request. It says whether one could.
+func (i *injector) reconfig(joining, leaving string) bool {
+	for range 4 {
+		c := i.client()
+		if c == nil || !c.ready || c.ending || len(c.pending) > 0 || c.resetting {
+			continue
+		}
+		i.tell("client %d asks for reconfig: joining %q, leaving %q", c.id, joining, leaving)
+		q := zk.ReconfigRequest{ConfigID: -1}
+		if joining != "" {
+			q.Joining = []byte(joining)
+		}
+		if leaving != "" {
+			q.Leaving = []byte(leaving)
+		}
+		c.send(&request{op: zk.OpReconfig}, q.Append)
+		return true
+	}
+	return false
+}
+
+// intact says that all members vote and have all there is: the time to damage one.
+func (i *injector) intact() bool {
+	e := i.truth.root().Ensemble()
+	if e == nil || len(e.Voters()) != len(i.members) || i.truth.root().Pending() != nil {
+		return false
+	}
+	for _, m := range i.members {
+		if !m.up() || m.flawed {
+			return false
+		}
+	}
+	s := i.leader().quorum.Status()
+	if s.Role != quorum.Leader || s.Voters != len(i.members) {
+		return false
+	}
+	peers := i.leader().quorum.Peers()
+	for _, p := range peers {
+		if p.Learner || p.Snapshot || p.Lag > 100 {
+			return false
+		}
+	}
+	return len(peers) == len(i.members)-1
+}
+
+// wipe empties a member's data directory while it is down.
+func (m *member) wipe(why string) {
+	m.crash(0, why)
+	lies, spoil := m.disk.lies, m.image.spoil
+	m.disk, m.image = newDisk(m.diskDice), &image{member: m, spoil: spoil}
+	m.disk.lies = lies
+	m.flawed, m.retired, m.lastIndex = false, "", 0
+	m.saved = saved{}
+	m.wiped++
+}
+
+// replace removes a member, empties its data directory once it is out, and adds it again.
+func (i *injector) replace(m *member) {
+	if !i.intact() || !i.reconfig("", fmt.Sprint(m.id)) {
+		return
+	}
+	tries := 0
+	var again func()
+	again = func() {
+		if tries++; i.calm || tries > 40 {
+			return
+		}
+		if _, in := i.truth.root().Ensemble().Member(m.id); in {
+			i.after(100*time.Millisecond, "replace", m.id, 0, again)
+			return
+		}
+		if m.up() && tries > 1 {
+			m.wipe("replaced")
+			m.restartIn(spread(i.faultDice, 200*time.Millisecond))
+		}
+		i.reconfig(i.line(m, false), "")
+		i.after(500*time.Millisecond, "replace", m.id, 0, again)
+		tries = 39 // once more at most
+	}
+	i.after(100*time.Millisecond, "replace", m.id, 0, again)
+}
+
+// restore has the members back that there were, after the faults. It goes on until they are.
+func (i *injector) restore() {
+	i.after(300*time.Millisecond, "restore", 0, 0, i.restore)
+	root := i.truth.root()
+	if e := root.Ensemble(); e == nil || root.Pending() != nil {
+		return
+	}
+	if missing := i.missing(); len(missing) > 0 {
+		i.reconfig(strings.Join(missing, ","), "")
+	}
+}
+
+// missing are the members that do not vote, as reconfig lines.
+func (i *injector) missing() (lines []string) {
+	e := i.truth.root().Ensemble()
+	for _, m := range i.members {
+		if l, in := e.Member(m.id); !in || l.Observer {
+			lines = append(lines, i.line(m, false))
+		}
+	}
+	return lines
+}
+
+// membersDiffer says what keeps the ensemble from being as it was.
+func (w *world) membersDiffer() string {
+	root := w.truth.root()
+	switch {
+	case root.Ensemble() == nil:
+		return "no ensemble was formed"
+	case root.Pending() != nil:
+		return "a reconfig is pending"
+	case len(w.faults.missing()) > 0:
+		return "not all members are back: " + strings.Join(w.faults.missing(), ",")
+	}
+	for _, m := range w.members {
+		if !m.up() {
+			return fmt.Sprintf("member %d is down", m.id)
+		}
+		s := m.quorum.Status()
+		if s.Role != quorum.Leader {
+			continue
+		}
+		for _, p := range m.quorum.Peers() {
+			if p.Learner || p.Snapshot {
+				return fmt.Sprintf("member %d is no voter yet: %+v", p.ID, p)
+			}
+		}
+		if s.Voters != len(w.members) {
+			return fmt.Sprintf("%d members vote", s.Voters)
+		}
+		return ""
+	}
+	return "nobody leads"
+}
