@@ -35,6 +35,7 @@ func TestSeeds(t *testing.T) {
 				seed, r.Trace, r.Steps, r.Time, r.Entries, r.Terms, r.Answers, r.Writes, r.Expired, r.Images)
 		}
 		if v != nil {
+			fmt.Printf("VIOLATION (mutation %q) %v\n", *mutationFlag, v)
 			t.Errorf("the last events:\n  %s\ntrace %016x\nVIOLATION %v", strings.Join(v.Recent, "\n  "), r.Trace, v)
 			if t.Failed() && which == "1-40" {
 				return
