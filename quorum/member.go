@@ -48,7 +48,8 @@ func (q *Quorum) begin() error {
 		q.cfg.Network.SetCluster(root.ClusterID())
 		q.members.known = true
 	}
-	fresh := q.conf == nil && q.cfg.Log.LastIndex() == 0 && q.cfg.Log.HardState().Term == 0
+	// A term is no sign of data: a member that waits to be sent the state hears of the leader's, and may be started again.
+	fresh := q.conf == nil && q.start.index == 0 && q.cfg.Log.LastIndex() == 0
 	alone := q.cfg.Ensemble == nil || len(q.cfg.Ensemble.Members) <= 1
 	switch {
 	case q.conf != nil:
