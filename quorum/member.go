@@ -23,6 +23,7 @@ type members struct {
 	fresh    []uint64         // voters whose data was lost, until they were removed
 	admitted bool             // this member, which came without data, was admitted as one that does not vote
 	known    bool             // the network was told the id of the ensemble
+	promised bool             // the network was told that this member is not fresh
 	waits    bool             // said that it waits for others
 }
 
@@ -47,6 +48,9 @@ func (q *Quorum) begin() error {
 	if q.cfg.Network != nil && root.ClusterID() != 0 {
 		q.cfg.Network.SetCluster(root.ClusterID())
 		q.members.known = true
+	}
+	if q.start.index > 0 || q.cfg.Log.LastIndex() > 0 || q.cfg.Log.HardState().Term > 0 {
+		q.promise()
 	}
 	// A term is no sign of data: a member that waits to be sent the state hears of the leader's, and may be started again.
 	fresh := q.conf == nil && q.start.index == 0 && q.cfg.Log.LastIndex() == 0
@@ -80,17 +84,36 @@ func (q *Quorum) join(conf *pb.ConfState) error {
 	return nil
 }
 
+// promise has the network say from now on that this member is not fresh. It comes before the first vote or entry is
+// written down.
+func (q *Quorum) promise() {
+	if !q.members.promised && q.cfg.Network != nil {
+		q.members.promised = true
+		q.cfg.Network.SetPromised()
+	}
+}
+
 // form decides, on a member whose directory is fresh, whether the others are as fresh and an ensemble is to be formed,
 // or whether there is one, which then has to send its state. A majority of fresh members is enough: none of them has
-// promised anything to anybody.
+// promised anything to anybody. A member that has, but does not know the name of its ensemble yet, is no sign of either:
+// this one may have been a part of what it promised, and have lost its data since.
 func (q *Quorum) form(events []event) error {
+	leader := uint64(0)
 	for i := range events {
 		switch e := &events[i]; e.kind {
 		case eventGreeted:
 			q.members.heard[e.from] = e.hello
+		case eventMessage:
+			if t := e.message.GetType(); t == pb.MsgApp || t == pb.MsgHeartbeat {
+				leader = e.from
+			}
 		case eventChunk:
 			q.took(e.from, len(e.chunk.commands))
 		}
+	}
+	if leader != 0 {
+		q.cfg.Logger.Info("joining an ensemble: its leader, which has spoken, will send its state", "leader", leader)
+		return q.joined(&pb.ConfState{})
 	}
 	fresh := 0
 	for id, h := range q.members.heard {
@@ -98,7 +121,7 @@ func (q *Quorum) form(events []event) error {
 			q.cfg.Logger.Info("joining an ensemble: its leader will send its state", "cluster", fmt.Sprintf("%#x", h.Cluster), "heard_from", id)
 			return q.joined(&pb.ConfState{})
 		}
-		if q.members.voter(id) {
+		if q.members.voter(id) && !h.Promised {
 			fresh++
 		}
 	}

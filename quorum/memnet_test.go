@@ -18,6 +18,7 @@ type memNode struct {
 	process uint32
 	in      Receiver
 	cluster atomic.Uint64
+	promise atomic.Bool
 	peers   map[uint64]bool
 	halted  map[[2]uint64]chan struct{} // from, lane
 }
@@ -56,8 +57,8 @@ func (m *memNet) greet(id uint64) {
 		if p.a == nil || m.reach(p.a.id, p.b.id) == nil || m.reach(p.b.id, p.a.id) == nil {
 			continue
 		}
-		p.a.in.Greeted(p.b.id, Hello{Cluster: p.b.cluster.Load(), Process: p.b.process})
-		p.b.in.Greeted(p.a.id, Hello{Cluster: p.a.cluster.Load(), Process: p.a.process})
+		p.a.in.Greeted(p.b.id, p.b.hello())
+		p.b.in.Greeted(p.a.id, p.a.hello())
 		for lane := range LanesMax {
 			p.a.in.Opened(p.b.id, lane)
 			p.b.in.Opened(p.a.id, lane)
@@ -111,6 +112,13 @@ func (n *memNode) SetPeers(peers []Peer) {
 
 // SetCluster implements Network.
 func (n *memNode) SetCluster(id uint64) { n.cluster.Store(id) }
+
+// SetPromised implements Network.
+func (n *memNode) SetPromised() { n.promise.Store(true) }
+
+func (n *memNode) hello() Hello {
+	return Hello{Cluster: n.cluster.Load(), Process: n.process, Promised: n.promise.Load()}
+}
 
 // Send implements Network.
 func (n *memNode) Send(to uint64, lane Lane, frame []byte) bool {

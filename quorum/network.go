@@ -21,9 +21,10 @@ type Peer struct {
 
 // Hello is what a member says of itself when a stream is opened.
 type Hello struct {
-	Cluster uint64 // 0: it belongs to no ensemble yet, or has not heard its name
-	Process uint32 // of Config
-	Version uint16 // of the protocol that both speak
+	Cluster  uint64 // 0: it belongs to no ensemble yet, or has not heard its name
+	Process  uint32 // of Config
+	Version  uint16 // of the protocol that both speak
+	Promised bool   // it has given a vote or taken entries: there is an ensemble, even if its name is not known
 }
 
 // Network carries frames between members. All methods are safe for concurrent use and none waits for a peer.
@@ -34,6 +35,9 @@ type Network interface {
 	SetPeers(peers []Peer)
 	// SetCluster tells the id of the ensemble as soon as it is known. Members of different ensembles refuse each other.
 	SetCluster(id uint64)
+	// SetPromised tells that this member is about to promise something to others, so that it is no longer fresh. It returns
+	// before a handshake says otherwise.
+	SetPromised()
 	// Send queues a frame, which belongs to the network from then on. False: there is no stream or it has no room;
 	// nothing was sent, and Receiver.Writable tells when it is worth trying again.
 	Send(to uint64, lane Lane, frame []byte) bool

@@ -222,6 +222,9 @@ func (q *Quorum) maybeCheckpoint() {
 // append hands a job to the log. Behind jobs that a full disk refused it waits its turn, and so it does behind a state
 // that takes the place of the log.
 func (q *Quorum) append(j appendJob) {
+	if j.append.HardState != nil || len(j.entries) > 0 || j.snapshot != nil {
+		q.promise()
+	}
 	if len(q.waiting) > 0 || q.install.job != nil {
 		q.waiting = append(q.waiting, j)
 		return

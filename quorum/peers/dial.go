@@ -82,7 +82,7 @@ func (l *outLane) greet(raw net.Conn, addr string) (*outStream, error) {
 	st := n.stance
 	n.mu.Unlock()
 	if _, err := c.Write(appendHello(nil, &hello{
-		versionMin: st.versionMin, versionMax: st.versionMax, lane: l.lane,
+		versionMin: st.versionMin, versionMax: st.versionMax, lane: l.lane, promised: st.promised,
 		cluster: st.cluster, from: st.id, to: l.peer.id, process: st.process, ensemble: st.ensemble,
 	})); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (l *outLane) greet(raw net.Conn, addr string) (*outStream, error) {
 	_ = raw.SetDeadline(time.Time{})
 	return &outStream{
 		conn: c, raw: raw, addr: addr, stop: make(chan struct{}),
-		hello: quorum.Hello{Cluster: r.cluster, Process: r.process, Version: r.version},
+		hello: quorum.Hello{Cluster: r.cluster, Process: r.process, Version: r.version, Promised: r.promised},
 	}, nil
 }
 

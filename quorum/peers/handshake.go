@@ -49,12 +49,13 @@ func (r refusal) Error() string { return "refused: " + string(r) }
 
 // hello is what a dialler says.
 //
-//	0     2     4      5   6         14     22   30        34         42
-//	| min | max | lane | 0 | cluster | from | to | process | ensemble |
+//	0     2     4      5          6         14     22   30        34         42
+//	| min | max | lane | promised | cluster | from | to | process | ensemble |
 type hello struct {
 	versionMin, versionMax uint16 // of the protocol, that the dialler speaks
 	lane                   quorum.Lane
-	cluster                uint64 // 0: fresh
+	promised               bool   // see quorum.Hello
+	cluster                uint64 // 0: fresh, or the name is not known yet
 	from, to               uint64 // members
 	process                uint32
 	ensemble               uint64 // hash of the initial member list; 0: not known
@@ -62,15 +63,16 @@ type hello struct {
 
 // reply is the answer to a hello.
 //
-//	0         2         3   4         12   20        24       26
-//	| version | refused | 0 | cluster | id | process | length | reason ... |
+//	0         2         3          4         12   20        24       26
+//	| version | refused | promised | cluster | id | process | length | reason ... |
 type reply struct {
-	version uint16
-	refused bool
-	cluster uint64
-	id      uint64
-	process uint32
-	reason  string
+	version  uint16
+	refused  bool
+	promised bool
+	cluster  uint64
+	id       uint64
+	process  uint32
+	reason   string
 }
 
 func appendHello(dst []byte, h *hello) []byte {
@@ -79,7 +81,7 @@ func appendHello(dst []byte, h *hello) []byte {
 	dst = binary.LittleEndian.AppendUint16(dst, helloBytes)
 	dst = binary.LittleEndian.AppendUint16(dst, h.versionMin)
 	dst = binary.LittleEndian.AppendUint16(dst, h.versionMax)
-	dst = append(dst, byte(h.lane), 0)
+	dst = append(dst, byte(h.lane), flag(h.promised))
 	dst = binary.LittleEndian.AppendUint64(dst, h.cluster)
 	dst = binary.LittleEndian.AppendUint64(dst, h.from)
 	dst = binary.LittleEndian.AppendUint64(dst, h.to)
@@ -94,17 +96,20 @@ func appendReply(dst []byte, r *reply) []byte {
 	dst = append(dst, replyMagic...)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(replyBytes+len(reason)))
 	dst = binary.LittleEndian.AppendUint16(dst, r.version)
-	refused := byte(0)
-	if r.refused {
-		refused = 1
-	}
-	dst = append(dst, refused, 0)
+	dst = append(dst, flag(r.refused), flag(r.promised))
 	dst = binary.LittleEndian.AppendUint64(dst, r.cluster)
 	dst = binary.LittleEndian.AppendUint64(dst, r.id)
 	dst = binary.LittleEndian.AppendUint32(dst, r.process)
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(reason)))
 	dst = append(dst, reason...)
 	return appendSum(dst, start)
+}
+
+func flag(set bool) byte {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func appendSum(dst []byte, start int) []byte {
@@ -142,7 +147,7 @@ func readHello(r io.Reader) (h hello, err error) {
 	}
 	le := binary.LittleEndian
 	return hello{
-		versionMin: le.Uint16(b), versionMax: le.Uint16(b[2:]), lane: quorum.Lane(b[4]),
+		versionMin: le.Uint16(b), versionMax: le.Uint16(b[2:]), lane: quorum.Lane(b[4]), promised: b[5] != 0,
 		cluster: le.Uint64(b[6:]), from: le.Uint64(b[14:]), to: le.Uint64(b[22:]),
 		process: le.Uint32(b[30:]), ensemble: le.Uint64(b[34:]),
 	}, nil
@@ -158,7 +163,7 @@ func readReply(r io.Reader) (a reply, err error) {
 	}
 	le := binary.LittleEndian
 	a = reply{
-		version: le.Uint16(b), refused: b[2] != 0,
+		version: le.Uint16(b), refused: b[2] != 0, promised: b[3] != 0,
 		cluster: le.Uint64(b[4:]), id: le.Uint64(b[12:]), process: le.Uint32(b[20:]),
 	}
 	n := int(le.Uint16(b[24:]))
@@ -174,6 +179,7 @@ type stance struct {
 	id, cluster, ensemble  uint64
 	process                uint32
 	versionMin, versionMax uint16
+	promised               bool
 }
 
 // judge says which version a stream that begins with h speaks, or why it is refused. Reasons are read at the other

@@ -130,6 +130,27 @@ func TestP6_ClusterLearntLater(t *testing.T) {
 	})
 }
 
+// Whoever dials and whoever is dialled say alike whether they are fresh.
+func TestPromisedIsToldBothWays(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	a.SetPromised()
+	join(a, b)
+	for _, m := range []*member{a, b} {
+		m.await(t, "greetings", func(es []event) bool {
+			n := 0
+			for _, e := range es {
+				if e.kind != "greeted" {
+					continue
+				}
+				if n++; e.hello.Promised != (e.peer == 1) {
+					t.Errorf("member %d is told of member %d: %+v", m.cfg.ID, e.peer, e.hello)
+				}
+			}
+			return n >= 2 // of the stream that it dialled, and of the one that the other did
+		})
+	}
+}
+
 // caller dials m as a member would, and returns the answer.
 func caller(t *testing.T, m *member, h hello) (net.Conn, reply) {
 	t.Helper()

@@ -150,7 +150,7 @@ func (n *Network) meet(raw net.Conn) (*inStream, reply, error) {
 func (n *Network) welcome(raw, c net.Conn, h *hello) (*inStream, reply) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	answer := reply{cluster: n.stance.cluster, id: n.cfg.ID, process: n.cfg.Process}
+	answer := reply{promised: n.stance.promised, cluster: n.stance.cluster, id: n.cfg.ID, process: n.cfg.Process}
 	var why string
 	answer.version, why = n.stance.judge(h)
 	p := n.peers[h.from]
@@ -174,7 +174,7 @@ func (n *Network) welcome(raw, c net.Conn, h *hello) (*inStream, reply) {
 	}
 	s := &inStream{
 		net: n, peer: p, lane: h.lane, conn: c, raw: raw,
-		hello: quorum.Hello{Cluster: h.cluster, Process: h.process, Version: answer.version},
+		hello: quorum.Hello{Cluster: h.cluster, Process: h.process, Version: answer.version, Promised: h.promised},
 		gone:  make(chan struct{}), stop: make(chan struct{}), resume: make(chan struct{}, 1),
 	}
 	in := &p.in[h.lane]

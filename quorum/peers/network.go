@@ -250,6 +250,13 @@ func (n *Network) SetCluster(id uint64) {
 	}
 }
 
+// SetPromised implements quorum.Network.
+func (n *Network) SetPromised() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.stance.promised = true
+}
+
 // Send implements quorum.Network. A frame that was refused may be sent again.
 func (n *Network) Send(to uint64, lane quorum.Lane, frame []byte) bool {
 	p := (*n.byID.Load())[to]

@@ -46,24 +46,30 @@ func (i *injector) reconfig(joining, leaving string) bool {
 	return false
 }
 
-// intact says that all members vote and have all there is: the time to damage one.
+// intact says that all members vote, follow one leader and have nearly all there is: the time to damage one. A member that
+// never heard of a leader must not count: with one that forgot all it knew it would take itself for a fresh ensemble.
 func (i *injector) intact() bool {
 	e := i.truth.root().Ensemble()
 	if e == nil || len(e.Voters()) != len(i.members) || i.truth.root().Pending() != nil {
 		return false
 	}
-	for _, m := range i.members {
-		if !m.up() || m.flawed {
-			return false
-		}
-	}
-	s := i.leader().quorum.Status()
-	if s.Role != quorum.Leader || s.Voters != len(i.members) {
+	lead := i.leader()
+	if !lead.up() || lead.quorum.Status().Role != quorum.Leader {
 		return false
 	}
-	peers := i.leader().quorum.Peers()
+	now := lead.quorum.Status()
+	for _, m := range i.members {
+		if !m.up() || m.paused || m.flawed || m.lastIndex == 0 || m.lastIndex+100 < i.truth.index {
+			return false
+		}
+		s := m.quorum.Status()
+		if s.Term != now.Term || s.Leader != lead.id || s.Voters != len(i.members) || s.Role != quorum.Leader && s.Role != quorum.Follower {
+			return false // what the leader knows of it may be old
+		}
+	}
+	peers := lead.quorum.Peers()
 	for _, p := range peers {
-		if p.Learner || p.Snapshot || p.Lag > 100 {
+		if p.Learner || p.Snapshot {
 			return false
 		}
 	}

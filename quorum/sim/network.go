@@ -95,12 +95,13 @@ func (f *fabric) link(from, to uint64) *link {
 
 // port is the network as one run of one member sees it. It implements quorum.Network.
 type port struct {
-	fabric  *fabric
-	member  *member
-	recv    quorum.Receiver
-	peers   []quorum.Peer
-	cluster uint64
-	closed  bool
+	fabric   *fabric
+	member   *member
+	recv     quorum.Receiver
+	peers    []quorum.Peer
+	cluster  uint64
+	promised bool
+	closed   bool
 }
 
 // Start implements quorum.Network.
@@ -133,6 +134,13 @@ func (p *port) knows(id uint64, peers []quorum.Peer) bool {
 
 // SetCluster implements quorum.Network.
 func (p *port) SetCluster(id uint64) { p.cluster = id }
+
+// SetPromised implements quorum.Network.
+func (p *port) SetPromised() { p.promised = true }
+
+func (p *port) hello() quorum.Hello {
+	return quorum.Hello{Cluster: p.cluster, Process: p.member.process, Version: 1, Promised: p.promised}
+}
 
 func (p *port) dialAll() {
 	if p.recv == nil {
@@ -194,8 +202,8 @@ func (f *fabric) meet(p *port, l *lane) bool {
 	}
 	l.endOwed, l.brokenOwed = nil, nil
 	l.open, l.refused, l.held, l.frames, l.bytes, l.busy, l.lastNs = true, false, false, nil, 0, false, f.nowNs
-	p.recv.Greeted(l.to, quorum.Hello{Cluster: q.cluster, Process: to.process, Version: 1})
-	q.recv.Greeted(l.from, quorum.Hello{Cluster: p.cluster, Process: p.member.process, Version: 1})
+	p.recv.Greeted(l.to, q.hello())
+	q.recv.Greeted(l.from, p.hello())
 	q.recv.Opened(l.from, l.kind)
 	p.recv.Writable(l.to, l.kind)
 	to.poke()
