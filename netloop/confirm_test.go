@@ -22,8 +22,7 @@ func TestLinearizableReads(t *testing.T) {
 		}
 	}
 	r := openRaw(t, addrB)
-	release := make(chan struct{})
-	follower.set(func() { follower.lag = func() { <-release } })
+	release := leader.holdBack(follower)
 	for _, path := range []string{"/lin/a", "/lin", "/linear", "/local"} {
 		w.add(2, wire.OpSetData, setBody(path, "new"))
 	}
@@ -46,7 +45,7 @@ func TestLinearizableReads(t *testing.T) {
 	r.add(4, wire.OpPing, nil)
 	r.send()
 	time.Sleep(20 * time.Millisecond)
-	close(release)
+	release()
 	if p := r.reply(); p.Xid != 1 || !strings.Contains(p.text(wire.OpGetData), `"new"`) {
 		t.Errorf("%s, want the new state", p.text(wire.OpGetData))
 	}

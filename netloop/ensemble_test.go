@@ -331,8 +331,7 @@ func TestSeenANewerState(t *testing.T) {
 	_, addrA := startServer(t, leader, nil)
 	_, addrB := startServer(t, follower, func(c *Config) { c.ServerID = 2 })
 	c := openRaw(t, addrA)
-	release := make(chan struct{})
-	follower.set(func() { follower.lag = func() { <-release } })
+	release := leader.holdBack(follower)
 	c.add(1, wire.OpCreate, createBody("/new", "", 0))
 	c.send()
 	seen := c.reply().Zxid
@@ -346,7 +345,7 @@ func TestSeenANewerState(t *testing.T) {
 		t.Fatal("served by a member that is behind what the client has seen")
 	case <-time.After(50 * time.Millisecond):
 	}
-	close(release)
+	release()
 	if p := (<-moved).call(2, wire.OpExists, watchBody("/new", false)); p.Err != 0 {
 		t.Errorf("%+v", p.ReplyHeader)
 	}
@@ -364,8 +363,7 @@ func TestInstalled(t *testing.T) {
 	s, addr := startServer(t, follower, func(c *Config) { c.Loops = 2; c.ServerID = 2 })
 	idle, watching, moved, writing, fresh := openRaw(t, addr), openRaw(t, addr), openRaw(t, addr), openRaw(t, addr), dialRaw(t, addr)
 	watching.call(1, wire.OpExists, watchBody("/x", true))
-	release := make(chan struct{})
-	follower.set(func() { follower.lag = func() { <-release } })
+	release := leader.holdBack(follower)
 	attach(t, addrA, moved, 0) // which the follower will not hear of
 	writing.add(1, wire.OpSetData, setBody("/", "x"))
 	writing.send()
@@ -378,7 +376,7 @@ func TestInstalled(t *testing.T) {
 		c.ended()
 	}
 	usable(t, idle, "a connection that missed nothing")
-	close(release)
+	release()
 	fresh.connect(wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)})
 	usable(t, fresh, "a connection without a session")
 	if n := s.WatchCounts().Watches; n != 0 {
@@ -393,20 +391,19 @@ func TestConnectWaitsForTheState(t *testing.T) {
 	_, addrA := startServer(t, leader, nil)
 	_, addrB := startServer(t, follower, func(c *Config) { c.ServerID = 2; c.LeaderWaitMs = 300 })
 	w := openRaw(t, addrA)
-	release := make(chan struct{})
-	follower.set(func() { follower.lag = func() { <-release } })
+	release := leader.holdBack(follower)
 	w.call(1, wire.OpCreate, createBody("/a", "", 0))
 	refusedConnect(t, addrB, wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16)})
-	close(release)
+	release()
 	c := openRaw(t, addrB)
 	if p := c.call(1, wire.OpExists, watchBody("/a", false)); p.Err != 0 {
 		t.Errorf("a member serves a state that is older than it has to be: %+v", p.ReplyHeader)
 	}
-	asked := leader.syncsAsked
+	asked := leader.asked()
 	for range 5 {
 		openRaw(t, addrB)
 	}
-	if n := leader.syncsAsked - asked; n != 0 {
+	if n := leader.asked() - asked; n != 0 {
 		t.Errorf("%d syncs for further connections, want none", n)
 	}
 }

@@ -68,6 +68,29 @@ func newFakeEnsemble(t *testing.T) (leader, follower *fakeQuorum) {
 	return leader, follower
 }
 
+// asked is how many syncs were asked for.
+func (q *fakeQuorum) asked() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.syncsAsked
+}
+
+// holdBack keeps what the leader commits from now on from its follower, until release is called or the test ends. The leader
+// waits with it, before the commit after the next. What was committed before reaches the follower first.
+func (q *fakeQuorum) holdBack(follower *fakeQuorum) (release func()) {
+	q.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); follower.Tail().Root.Zxid() != q.Tail().Root.Zxid(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			q.t.Fatalf("the follower is at %d, the leader at %d", follower.Tail().Root.Zxid(), q.Tail().Root.Zxid())
+		}
+	}
+	held := make(chan struct{})
+	follower.set(func() { follower.lag = func() { <-held } })
+	release = sync.OnceFunc(func() { close(held) })
+	q.t.Cleanup(release)
+	return release
+}
+
 // endEpoch loses what has not been committed.
 func (q *fakeQuorum) endEpoch() {
 	q.mu.Lock()
