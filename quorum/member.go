@@ -32,7 +32,7 @@ func (m *members) voter(id uint64) bool { return slices.Contains(m.voters, id) }
 func (m *members) others(self uint64) []uint64 {
 	var ids []uint64
 	for i := range m.all {
-		if id := uint64(m.all[i].ID); id != self {
+		if id := m.all[i].Node(); id != self {
 			ids = append(ids, id)
 		}
 	}
@@ -192,26 +192,26 @@ func (q *Quorum) setPeers() {
 	q.members.all = slices.Clone(agreed.Members)
 	if pending != nil {
 		for _, m := range pending.Members {
-			if _, known := agreed.Member(uint64(m.ID)); !known {
+			if _, known := agreed.Member(m.Node()); !known {
 				q.members.all = append(q.members.all, m)
 			}
 		}
 	}
 	var peers []Peer
 	for _, m := range q.members.all {
-		if uint64(m.ID) == q.cfg.ID {
+		if m.Node() == q.cfg.ID {
 			continue
 		}
 		if q.cfg.LocalAddresses && q.cfg.Ensemble != nil {
-			if local, ok := q.cfg.Ensemble.Member(uint64(m.ID)); ok {
+			if local, ok := q.cfg.Ensemble.Member(m.Node()); ok {
 				m = local
 			}
 		}
-		peers = append(peers, Peer{ID: uint64(m.ID), Addr: m.PeerAddr()})
+		peers = append(peers, Peer{ID: m.Node(), Addr: m.PeerAddr()})
 	}
 	if q.core != nil && q.outside() && q.cfg.Ensemble != nil {
 		for _, m := range q.cfg.Ensemble.Members { // one that is to be admitted has to be reachable for it
-			if id := uint64(m.ID); id != q.cfg.ID && !slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == id }) {
+			if id := m.Node(); id != q.cfg.ID && !slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == id }) {
 				peers = append(peers, Peer{ID: id, Addr: m.PeerAddr()})
 			}
 		}

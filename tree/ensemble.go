@@ -16,6 +16,18 @@ import (
 // MemberIDMax is the largest number of a member: it is the top byte of session ids.
 const MemberIDMax = 255
 
+// NodeOf is the number by which raft and the streams between members know the member of that number: the same, but for
+// server.0, as 0 means nobody there.
+func NodeOf(id uint8) uint64 {
+	if id == 0 {
+		return MemberIDMax + 1
+	}
+	return uint64(id)
+}
+
+// NumberOf is the number that users know a node by.
+func NumberOf(node uint64) uint8 { return uint8(node % (MemberIDMax + 1)) }
+
 // Member is one server line of an ensemble. Where a line names several addresses the first one counts.
 type Member struct {
 	ID           uint8
@@ -35,15 +47,12 @@ type Ensemble struct {
 // ErrGroups refuses weighted quorums.
 var ErrGroups = errors.New("hierarchical quorums (group and weight lines) are not supported; every participant has one vote")
 
-// NewEnsemble sorts the members and checks what must hold between them: distinct numbers from 1 on, no address twice.
+// NewEnsemble sorts the members and checks what must hold between them: distinct numbers, no address twice.
 func NewEnsemble(members []Member, version Zxid) (*Ensemble, error) {
 	e := &Ensemble{Members: slices.Clone(members), Version: version}
 	slices.SortFunc(e.Members, func(a, b Member) int { return int(a.ID) - int(b.ID) })
 	for i := range e.Members {
 		m := &e.Members[i]
-		if m.ID == 0 {
-			return nil, errors.New("server.0: the numbers of the members of an ensemble begin with 1")
-		}
 		for j := range i {
 			if err := m.clash(&e.Members[j]); err != nil {
 				return nil, err
@@ -81,6 +90,9 @@ func local(host string) bool {
 	return host == "localhost" || err == nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
+// Node is NodeOf the member's number.
+func (m Member) Node() uint64 { return NodeOf(m.ID) }
+
 // PeerAddr is host:port on which the member hears its peers.
 func (m Member) PeerAddr() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.PeerPort)) }
 
@@ -102,7 +114,7 @@ func (m Member) String() string {
 //	host:peerPort:electionPort[:participant|:observer][|more addresses][;[clientHost:]clientPort]
 func ParseMember(id int, value string) (Member, error) {
 	if id < 0 || id > MemberIDMax {
-		return Member{}, fmt.Errorf("the number of a server is from 1 to %d", MemberIDMax)
+		return Member{}, fmt.Errorf("the number of a server is from 0 to %d", MemberIDMax)
 	}
 	m := Member{ID: uint8(id)}
 	addresses, client, hasClient := strings.Cut(strings.TrimSpace(value), ";")
@@ -259,7 +271,7 @@ func ParseEnsemble(text []byte) (*Ensemble, error) {
 func parseServer(number, value string) (Member, error) {
 	id, err := strconv.ParseUint(number, 10, 8)
 	if err != nil {
-		return Member{}, fmt.Errorf("the number of a server is from 1 to %d", MemberIDMax)
+		return Member{}, fmt.Errorf("the number of a server is from 0 to %d", MemberIDMax)
 	}
 	return ParseMember(int(id), value)
 }
@@ -273,25 +285,25 @@ func without(members []Member, id uint8) []Member {
 	return slices.DeleteFunc(slices.Clone(members), func(m Member) bool { return m.ID == id })
 }
 
-// Voters are the ids of the participants, ascending.
-func (e *Ensemble) Voters() []uint64 { return e.ids(false) }
+// Voters are the nodes of the participants.
+func (e *Ensemble) Voters() []uint64 { return e.nodes(false) }
 
-// Observers are the ids of the members without a vote, ascending.
-func (e *Ensemble) Observers() []uint64 { return e.ids(true) }
+// Observers are the nodes of the members without a vote.
+func (e *Ensemble) Observers() []uint64 { return e.nodes(true) }
 
-func (e *Ensemble) ids(observer bool) []uint64 {
-	var ids []uint64
+func (e *Ensemble) nodes(observer bool) []uint64 {
+	var nodes []uint64
 	for _, m := range e.Members {
 		if m.Observer == observer {
-			ids = append(ids, uint64(m.ID))
+			nodes = append(nodes, m.Node())
 		}
 	}
-	return ids
+	return nodes
 }
 
-// Member finds a member by its id.
-func (e *Ensemble) Member(id uint64) (Member, bool) {
-	i := slices.IndexFunc(e.Members, func(m Member) bool { return uint64(m.ID) == id })
+// Member finds a member by its node.
+func (e *Ensemble) Member(node uint64) (Member, bool) {
+	i := slices.IndexFunc(e.Members, func(m Member) bool { return m.Node() == node })
 	if i < 0 {
 		return Member{}, false
 	}

@@ -3,6 +3,7 @@ package tree
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -80,7 +81,6 @@ func TestParseEnsemble(t *testing.T) {
 		"server.1=a:1:2\nserver.2=a:1:3":             "same address a:1",
 		"server.1=a:1:2\nserver.2=a:2:3":             "same address a:2",
 		"server.1=a:1:2;h:5\nserver.2=b:1:2;h:5":     "same address h:5",
-		"server.0=a:1:2":                             "begin with 1",
 		"server.x=a:1:2":                             "number of a server",
 		"clientPort=2181":                            "only server and version",
 		"server.1=a:1:2\ngroup.1=1\n":                "hierarchical",
@@ -232,4 +232,28 @@ func FuzzMembership(f *testing.F) {
 			t.Fatalf("%x reads as %x, %v", b, m.stored, err)
 		}
 	})
+}
+
+// TestNode: ZooKeeper takes server.0, which raft would take for nobody. From ZooKeeper's own tests, whose ensembles begin with it.
+func TestNode(t *testing.T) {
+	for id := range MemberIDMax + 1 {
+		node := NodeOf(uint8(id))
+		if node == 0 || int(NumberOf(node)) != id {
+			t.Errorf("server.%d is node %d, which is server.%d", id, node, NumberOf(node))
+		}
+	}
+	e, err := ParseEnsemble([]byte("server.0=a:1:2;3\nserver.1=b:1:2:observer;3\nserver.255=c:1:2;3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprint(e.Voters(), e.Observers()), "[256 255] [1]"; got != want {
+		t.Errorf("voters and observers: got %s, want %s", got, want)
+	}
+	if m, ok := e.Member(NodeOf(0)); !ok || m.String() != "server.0=a:1:2:participant;0.0.0.0:3" {
+		t.Errorf("server.0: %s, %t", m, ok)
+	}
+	next, err := e.next(&Reconfig{Leaving: []byte("0"), ConfigID: -1})
+	if err != nil || len(next.Members) != 2 {
+		t.Errorf("without server.0: %v, %v", next, err)
+	}
 }

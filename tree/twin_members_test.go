@@ -152,7 +152,7 @@ func (r *caller) membersCall() call {
 		return call{op: OpReconfigDone, code: pick(r, OK, OK, NewConfigNoQuorum), members: m}
 	case k < 10:
 		m.malformed = pick(r, "server.1", "server.x=a:1:2;3", "server.1=a:1", "server.1=a:1:1;3", "server.300=a:1:2;3", "x=y", "group.1=1:2",
-			"server.0=a:1:2;3,server.8=b:1:2;3", "server.7=a:1:2:boss;3,server.8=b:1:2;3", "server.7=a:1:2;b:3;c:4,server.8=b:1:2;3",
+			"server.7=a:1:2:boss;3,server.8=b:1:2;3", "server.7=a:1:2;b:3;c:4,server.8=b:1:2;3",
 			"server.7=a:1:2;3,server.8=a:2:1;3", "server.7=a:1:99999;3,server.8=b:1:2;3", "server.7=::1:2;3,server.8=b:1:2;3")
 		return call{op: OpReconfig, members: m}
 	}

@@ -106,8 +106,7 @@ func recoverEnsemble(c *config.Config, members string, confirm bool, out io.Writ
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close(), image.Close()) }()
-	id := uint64(max(c.ID, 1))
-	s, err := quorum.OpenSurvivor(id, log, image)
+	s, err := quorum.OpenSurvivor(tree.NodeOf(c.ID), log, image)
 	if err != nil {
 		return err
 	}
@@ -118,7 +117,7 @@ func recoverEnsemble(c *config.Config, members string, confirm bool, out io.Writ
 	}
 	cluster := max(rand.Uint64(), 1)
 	fmt.Fprintf(out, "server.%d in %s: zxid %#x, %d znodes, %d sessions; log to entry %d, %d of these not known to be committed, which are kept\n",
-		id, c.Data.Dir, uint64(root.Zxid()), root.NodeCount(), root.SessionCount(), s.Last, s.Last-s.Committed)
+		c.ID, c.Data.Dir, uint64(root.Zxid()), root.NodeCount(), root.SessionCount(), s.Last, s.Last-s.Committed)
 	fmt.Fprintf(out, "ensemble %016x of %s\n      -> %016x of %s\n", root.ClusterID(), ids(root.Ensemble()), cluster, ids(next))
 	fmt.Fprint(out, "What the other members had acknowledged and this one had not received is lost. They must not run again with their old data: a majority "+
 		"of them\nwould go on as the old ensemble, and clients would find either. The new one refuses them until they are emptied with holt refill.\n")
@@ -139,7 +138,7 @@ func recoverEnsemble(c *config.Config, members string, confirm bool, out io.Writ
 // newEnsemble takes the members with the given numbers from the server lines, or from what the ensemble last agreed on.
 func newEnsemble(c *config.Config, agreed *tree.Ensemble, numbers string) (*tree.Ensemble, error) {
 	if numbers == "" {
-		numbers = strconv.Itoa(int(max(c.ID, 1)))
+		numbers = strconv.Itoa(int(c.ID))
 	}
 	var members []tree.Member
 	for _, number := range strings.Split(numbers, ",") {
@@ -150,13 +149,13 @@ func newEnsemble(c *config.Config, agreed *tree.Ensemble, numbers string) (*tree
 		m, ok := tree.Member{}, false
 		for _, e := range []*tree.Ensemble{c.Ensemble, agreed} {
 			if e != nil && !ok {
-				m, ok = e.Member(id)
+				m, ok = e.Member(tree.NodeOf(uint8(id)))
 			}
 		}
 		if !ok {
 			return nil, fmt.Errorf("there is no server line for server.%d, here or in what the ensemble agreed on", id)
 		}
-		if id == uint64(max(c.ID, 1)) {
+		if uint8(id) == c.ID {
 			m.Observer = false // somebody has to vote
 		}
 		members = append(members, m)

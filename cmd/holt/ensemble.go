@@ -24,7 +24,7 @@ func (s *server) network() (quorum.Network, error) {
 		return nil, nil
 	}
 	return peers.New(peers.Config{
-		ID: uint64(s.cfg.ID), Listen: s.cfg.PeerAddr(), Process: s.process, EnsembleHash: ensembleHash(s.cfg.Ensemble), Logger: s.logger,
+		ID: tree.NodeOf(s.cfg.ID), Listen: s.cfg.PeerAddr(), Process: s.process, EnsembleHash: ensembleHash(s.cfg.Ensemble), Logger: s.logger,
 	})
 }
 
@@ -82,7 +82,7 @@ func (s *server) compare(e *tree.Ensemble) {
 func differences(local, agreed *tree.Ensemble) []string {
 	var lines []string
 	for _, m := range local.Members {
-		a, ok := agreed.Member(uint64(m.ID))
+		a, ok := agreed.Member(m.Node())
 		switch {
 		case !ok:
 			lines = append(lines, fmt.Sprintf("server.%d is no member", m.ID))
@@ -93,7 +93,7 @@ func differences(local, agreed *tree.Ensemble) []string {
 		}
 	}
 	for _, a := range agreed.Members {
-		if _, ok := local.Member(uint64(a.ID)); !ok {
+		if _, ok := local.Member(a.Node()); !ok {
 			lines = append(lines, fmt.Sprintf("%s is missing here", a))
 		}
 	}
@@ -127,7 +127,7 @@ func (s *server) follow(ctx context.Context) {
 				s.logger.Error("keeping the dynamic configuration file; the ensemble goes on without", "err", err)
 			}
 		}
-		if _, member := e.Member(uint64(s.cfg.ID)); !member {
+		if _, member := e.Member(tree.NodeOf(s.cfg.ID)); !member {
 			s.logger.Warn("this server is no member of the ensemble any more; stop it, or add it again with reconfig", "id", s.cfg.ID)
 		}
 	}

@@ -140,7 +140,7 @@ func (s *server) peers(is func(*quorum.PeerStatus) bool) func() int64 {
 
 func (s *server) peerLags() (peers []perf.Peer) {
 	for _, p := range s.quorum.Peers() {
-		peers = append(peers, perf.Peer{ID: p.ID, LagEntries: p.Lag, Active: p.Active, Syncing: p.Snapshot})
+		peers = append(peers, perf.Peer{ID: uint64(tree.NumberOf(p.ID)), LagEntries: p.Lag, Active: p.Active, Syncing: p.Snapshot})
 	}
 	return peers
 }

@@ -87,7 +87,7 @@ func (s *server) open(ctx context.Context) error {
 		return err
 	}
 	s.quorum, err = quorum.Open(quorum.Config{
-		ID: uint64(max(s.cfg.ID, 1)), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
+		ID: tree.NodeOf(s.cfg.ID), Process: s.process, Log: s.log, Image: s.image, Rules: rules(s.cfg),
 		CheckpointBytes: s.cfg.Checkpoint.LogBytes, Fatal: s.fatal, Drained: s.drained, Metrics: s.metrics, Logger: s.logger,
 		NowMs: s.nowMs, Cancel: ctx.Done(), Checkpoint: s.checkpointed,
 		Ensemble: s.cfg.Ensemble, LocalAddresses: !s.cfg.Tree.ReconfigEnabled, Network: network,
@@ -142,7 +142,7 @@ func (s *server) listen() error {
 	}
 	s.client, err = netloop.New(netloop.Config{
 		Addr: c.Client.Addr(), Loops: loops(s.cfg.Client.Loops), Process: s.process, Logger: s.logger, Metrics: s.metrics,
-		ServerID: max(c.ID, 1), TickMs: c.Sessions.TickMs,
+		ServerID: c.ID, TickMs: c.Sessions.TickMs,
 		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax,
 		MaxClientConns: noLimit(c.Limits.ConnsPerAddress), MaxConns: c.Limits.Conns, FrameBytesMax: s.frameBytes(),
 		OutstandingPerConn: c.Limits.OutstandingPerConn, OutstandingMax: c.Limits.Outstanding,

@@ -25,7 +25,7 @@ func roleFields(state State) object {
 	case Follower:
 		return object{{"peer_state", "following - " + broadcast}}
 	case Observer:
-		return object{{"peer_state", "observing - " + broadcast}, {"observer_master_id", int64(e.Leader)}}
+		return object{{"peer_state", "observing - " + broadcast}, {"observer_master_id", int64(tree.NumberOf(e.Leader))}}
 	}
 	return nil
 }
@@ -46,7 +46,7 @@ func leader(s *Source, _ url.Values) (object, string) {
 	o := object{{"is_leader", s.State.Mode() == Leader}}
 	if e.Leader != 0 {
 		m, _ := member(s, e.Leader)
-		o = append(o, field{"leader_id", int64(e.Leader)}, field{"leader_ip", m.Host})
+		o = append(o, field{"leader_id", int64(tree.NumberOf(e.Leader))}, field{"leader_ip", m.Host})
 	}
 	return o, ""
 }
@@ -64,7 +64,7 @@ func observers(s *Source) object {
 				synced++
 			}
 			m, _ := member(s, p.ID)
-			all = append(all, object{{"remote_socket_address", m.PeerAddr()}, {"sid", int64(p.ID)}, {"lag", int64(p.Lag)}})
+			all = append(all, object{{"remote_socket_address", m.PeerAddr()}, {"sid", int64(tree.NumberOf(p.ID))}, {"lag", int64(p.Lag)}})
 		}
 	}
 	return object{{"synced_observers", synced}, {"observers", all}}
@@ -98,7 +98,7 @@ func zabState(s *Source) object {
 		return object{{"voting", false}, {"zabstate", ""}}
 	}
 	root := s.State.Root()
-	o := object{{"myid", int64(e.ID)}, {"is_leader", s.State.Mode() == Leader}}
+	o := object{{"myid", int64(tree.NumberOf(e.ID))}, {"is_leader", s.State.Mode() == Leader}}
 	m, known := member(s, e.ID)
 	if known {
 		var client any

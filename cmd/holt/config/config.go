@@ -13,7 +13,7 @@ import (
 // Config is all that a server can be told. The zero value is not useful: start from Default.
 type Config struct {
 	File     string         // the zoo.cfg it was read from, "" if none
-	ID       uint8          // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper; 0 works like 1
+	ID       uint8          // myid; the top byte of session ids. 1 on a standalone server without one, as in ZooKeeper
 	Members  []tree.Member  // the server lines
 	Ensemble *tree.Ensemble // what they make; nil: this server stands alone
 

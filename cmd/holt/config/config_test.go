@@ -135,7 +135,6 @@ func TestC3_ErrorsNameKeyAndLine(t *testing.T) {
 		{head + "server.1=a:2888:3888\nserver.2=b:2888:3888", "myid: missing, and so it is not known which of the 2 server lines is this server's"},
 		{head + "holt.id=3\nserver.1=a:2888:3888\nserver.2=b:2888:3888", "zoo.cfg:5: this server is number 3, and no line is server.3"},
 		{head + "holt.id=1\nserver.1=a:2888:3888\nserver.2=a:2888:3889", "zoo.cfg:5: server.1 and server.2 have the same address a:2888"},
-		{head + "holt.id=1\nserver.0=a:2888:3888\nserver.1=b:2888:3889", "zoo.cfg:5: server.0: the numbers of the members of an ensemble begin with 1"},
 		{head + "holt.id=1\nserver.1=a:2888:3888\nserver.2=b:2888:3888:observer", "zoo.cfg:5: one participant and 1 observers: add participants, or set standaloneEnabled=false"},
 		{head + "server.1=a:2888:3888:observer\nserver.2=b:2888:3888:observer", "zoo.cfg:4: server.1 is an observer, and observers cannot run without participants"},
 		{head + "holt.id=1\nserver.1=a:2888:3888;2182\nserver.2=b:2888:3888", "zoo.cfg:2: clients are to be served on :2181, but on 0.0.0.0:2182 by server.1"},

@@ -40,7 +40,7 @@ func (c *Config) KeepDynamicFile(e *tree.Ensemble) error {
 	if err := replaceFile(name, []byte(lines.String())); err != nil {
 		return err
 	}
-	self, _ := e.Member(uint64(c.ID))
+	self, _ := e.Member(tree.NodeOf(c.ID))
 	text, changed, err := pointTo(string(old), name, self.ClientAddr)
 	if err != nil || !changed {
 		return err

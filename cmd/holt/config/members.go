@@ -28,7 +28,7 @@ func (c *Config) Self() (m tree.Member, ok bool) {
 	if c.Ensemble == nil {
 		return m, false
 	}
-	return c.Ensemble.Member(uint64(c.ID))
+	return c.Ensemble.Member(tree.NodeOf(c.ID))
 }
 
 // PeerAddr is where this member waits for its peers, in the form net.Listen takes; "" for a server that stands alone.
