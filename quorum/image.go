@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -33,6 +34,8 @@ type image struct {
 	report  func(Checkpoint)
 	cut     func(mark)              // the log begins after this mark now
 	arrived func(*installed, error) // an image from a peer is in the store, and the log begins after it
+	index   atomic.Uint64           // of the last entry in the store
+	failed  atomic.Uint64           // writes that failed
 
 	mu   sync.Mutex
 	jobs []imageJob
@@ -72,6 +75,7 @@ func (m *image) load() (*tree.State, mark, *pb.ConfState, error) {
 		}
 	}
 	m.last = state.Root()
+	m.index.Store(at.Index)
 	first, last := m.log.FirstIndex(), m.log.LastIndex()
 	alone := conf == nil || len(conf.GetVoters())+len(conf.GetLearners()) == 1
 	stale := last < at.Index
@@ -160,6 +164,9 @@ func (m *image) write(j imageJob) {
 	if err == nil {
 		err = m.cutLog(j.cutTo)
 	}
+	if err != nil {
+		m.failed.Add(1)
+	}
 	m.report(Checkpoint{Zxid: j.root.Zxid(), Index: j.mark.index, Duration: time.Since(start), Err: err})
 }
 
@@ -194,5 +201,6 @@ func (m *image) put(from *tree.Root, p point) error {
 		return err
 	}
 	m.last = p.root
+	m.index.Store(p.mark.index)
 	return nil
 }

@@ -375,6 +375,26 @@ func (q *Quorum) CheckpointNow() {
 	notify(q.wake)
 }
 
+// Checkpoint has the image hold what is applied by now, and waits for that. It fails with ctx, with ErrClosed, or as the
+// write does.
+func (q *Quorum) Checkpoint(ctx context.Context) error {
+	want, failed := q.Tail().Index, q.image.failed.Load()
+	for q.image.index.Load() < want {
+		if n := q.image.failed.Load(); n != failed {
+			return errors.New("quorum: the checkpoint failed")
+		}
+		q.CheckpointNow()
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("quorum: waiting for a checkpoint: %w", ctx.Err())
+		case <-q.stop:
+			return ErrClosed
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return nil
+}
+
 // Close stops the member. Commands that were accepted and are not committed yet have an unknown outcome.
 func (q *Quorum) Close() error {
 	if !q.halt() {

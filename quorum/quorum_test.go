@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -269,6 +270,45 @@ func TestQ6_CheckpointCutsTheLogAndRestartNeedsBoth(t *testing.T) {
 	}
 	if _, err := Open(Config{ID: 1, Process: process, Log: log, Image: image}); !errors.Is(err, ErrGap) {
 		t.Errorf("an image without its log: %v, want ErrGap", err)
+	}
+}
+
+// full is an image whose disk is.
+type full struct{ Image }
+
+func (full) Write(*tree.Root, *tree.Root, checkpoint.Mark) error { return checkpoint.ErrFull }
+
+// TestQ6_CheckpointBeforeAStop: what was applied before is in the image, so that a start need not replay it; what fails is said.
+func TestQ6_CheckpointBeforeAStop(t *testing.T) {
+	fs := vfs.NewMem()
+	q := openOn(t, fs, nil)
+	c := newCaller(t, q, 1)
+	for i := range 20 {
+		if err := c.create(fmt.Sprintf("/n%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		c.next(t)
+	}
+	applied := q.Tail().Index
+	for range 2 { // the second finds it done
+		if err := q.Checkpoint(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first := q.cfg.Log.FirstIndex(); first <= applied {
+		t.Errorf("the log begins at %d, entry %d was to be in the image", first, applied)
+	}
+	if err := q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q = openOn(t, fs, func(c *Config) { c.Image = full{c.Image} })
+	defer q.Close()
+	if !exists(q, "/n19") {
+		t.Error("the last write is not there")
+	}
+	newCaller(t, q, 2)
+	if err := q.Checkpoint(t.Context()); err == nil || errors.Is(err, context.Canceled) {
+		t.Errorf("a checkpoint that cannot be written: %v", err)
 	}
 }
 

@@ -351,22 +351,33 @@ func (x *index) replayEntry(e Entry, first *uint64) error {
 // checkTorn decides whether the bad frame at r.at is what a crash left of the last write, or damage: any later frame
 // was written only after this one was durable. It looks at every place where a frame could start.
 func (r *frameReader) checkTorn(reason error) error {
-	seq, at := r.seq, r.at
-	for off := at + frameAlign; off+frameHeadBytes <= r.size; off += frameAlign {
-		b, err := r.window(off, frameHeadBytes)
+	at := r.at
+	for off := at + frameAlign; off+frameHeadBytes <= r.size; {
+		b, err := r.window(off, int(min(r.size-off, readBytes)))
 		if err != nil {
 			return err
 		}
-		// The cheap test first: a frame that could follow has a sequence number a little higher.
-		if next := binary.LittleEndian.Uint64(b[16:]); next <= seq || next > seq+seqWindow {
-			continue
+		i := r.findFrame(b, off)
+		if i >= 0 {
+			return &CorruptError{File: r.path, Offset: at, Reason: fmt.Sprintf(
+				"%v, but a later write at offset %d proves that it was durable", reason, off+int64(i))}
 		}
-		f, err := parseFrame(b, r.seed, off)
-		if err != nil || f.flags&flagUnsynced != 0 {
-			continue
-		}
-		return &CorruptError{File: r.path, Offset: at, Reason: fmt.Sprintf(
-			"%v, but a later write at offset %d proves that it was durable", reason, off)}
+		off += int64(len(b)-frameHeadBytes)/frameAlign*frameAlign + frameAlign
 	}
 	return nil
+}
+
+// findFrame returns where in b, which lies at off in the file, a synced frame begins that was written after r.seq; -1 if none does.
+func (r *frameReader) findFrame(b []byte, off int64) int {
+	for i := 0; i+frameHeadBytes <= len(b); i += frameAlign {
+		// The cheap test first: a frame that could follow has a sequence number a little higher.
+		if next := binary.LittleEndian.Uint64(b[i+16:]) - r.seq; next == 0 || next > seqWindow {
+			continue
+		}
+		f, err := parseFrame(b[i:i+frameHeadBytes], r.seed, off+int64(i))
+		if err == nil && f.flags&flagUnsynced == 0 {
+			return i
+		}
+	}
+	return -1
 }

@@ -70,6 +70,7 @@ func (s *server) run(ctx context.Context) error {
 			s.quorum.CheckpointNow()
 		case <-ctx.Done():
 			s.logger.Info("stopping")
+			s.prepareStop()
 			return s.close()
 		}
 	}
@@ -188,7 +189,7 @@ func (s *server) close() error {
 		s.following.Wait()
 	}
 	if s.quorum != nil {
-		s.handover(ctx)
+		s.handover(ctx) // again, if it leads again or never served
 	}
 	for _, a := range s.admin {
 		errs = append(errs, a.Close(ctx))
@@ -206,6 +207,21 @@ func (s *server) close() error {
 		errs = append(errs, s.log.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// checkpointMax bounds how long a stop waits for the checkpoint before it. What is not in the image by then is in the log.
+const checkpointMax = 5 * time.Second
+
+// prepareStop does what can be done while clients are still served: a leader hands over, and what has changed is written
+// down, so that the next start has hardly anything to replay.
+func (s *server) prepareStop() {
+	ctx, cancel := context.WithTimeout(context.Background(), checkpointMax)
+	defer cancel()
+	s.handover(ctx)
+	s.image.Hurry()
+	if err := s.quorum.Checkpoint(ctx); err != nil {
+		s.logger.Warn("stopping without a checkpoint; the next start replays the log", "err", err)
+	}
 }
 
 // handoverMax bounds how long a leader waits for another to take over before it stops all the same.

@@ -256,22 +256,8 @@ func (s *Store) load() (state *tree.State, m Mark, err error) {
 	if m, err = parseMark(b); err != nil {
 		return nil, m, err
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: treeFirst, UpperBound: treeEnd})
-	if err != nil {
-		return nil, m, err
-	}
-	defer func() { err = disk.FirstError(err, it.Close()) }()
 	var loader tree.Loader
-	for ok := it.First(); ok; ok = it.Next() {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return nil, m, err
-		}
-		if err := loader.Add(it.Key(), value); err != nil {
-			return nil, m, err
-		}
-	}
-	if err := it.Error(); err != nil {
+	if err := s.scan(loader.Add); err != nil {
 		return nil, m, err
 	}
 	state, err = loader.Finish()
@@ -337,6 +323,9 @@ func (s *Store) room() error {
 	}
 	return nil
 }
+
+// Hurry ends the pauses for good, also of a Write that is under way: the process is to stop. Anyone may call it.
+func (s *Store) Hurry() { s.fs.hurry() }
 
 // Backup makes dir, which must not exist, a copy of the image as of now: hard links where the file system has them. It
 // can be opened in place of Config.Dir.

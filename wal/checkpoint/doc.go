@@ -19,7 +19,7 @@
 //	from, to *tree.Root ── tree.Diff ──▶ building/000000.sst ...  ── sync ──▶ Pebble: ingest, one manifest record
 //	                        keys in order, bursts with pauses                   │            │
 //	                                                                            ▼            ▼
-//	tree.State ◀── tree.Loader ◀── scan "m".."t"  ◀─────────────────────── image     compactions, paced
+//	tree.State ◀── tree.Loader ◀── pages ◀── scan "m".."t" ◀────────────── image     compactions, paced
 //
 // # Invariants
 //
@@ -32,7 +32,8 @@
 // # Ownership
 //
 // The checkpoint goroutine of the caller owns the Store: Write, Load and Close are called one at a time. Backup and
-// DiskBytes may be called by anyone. Pebble's goroutines end in Close.
+// DiskBytes may be called by anyone. Load has a goroutine that reads ahead and ends with it. Pebble's goroutines end in
+// Close.
 //
 // # Failure
 //
