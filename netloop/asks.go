@@ -80,14 +80,15 @@ func (l *loop) dropSilent() {
 const stuckMax = 3 * time.Second
 
 // dropStuck closes connections whose writes were on their way to the log when it ran out of space. They are still to
-// be written, so neither success nor an error would be true. Writes that came later were refused at once.
+// be written, so neither success nor an error would be true. Writes that came later were refused at once. And those whose
+// sync waits for what others wrote and this member has no room for.
 func (l *loop) dropStuck() {
 	if !l.quorum.Status().Full {
 		return
 	}
 	limit, dropped := l.nowNs-int64(stuckMax), 0
 	for _, c := range l.conns {
-		if c != nil && c.live() && c.queue.writes > 0 && c.queue.front().startNs <= limit {
+		if c != nil && c.live() && c.queue.writes+c.queue.syncs > 0 && c.queue.front().startNs <= limit {
 			l.drop(c, "the outcome of its writes is unknown while the log has no space")
 			dropped++
 		}

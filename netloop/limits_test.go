@@ -448,7 +448,11 @@ func TestBusyAndUnavailable(t *testing.T) {
 			t.Errorf("reply %+v, want %d with %v", p.ReplyHeader, 40+i, want)
 		}
 	}
-	q.set(func() { q.refuse = nil })
+	q.set(func() { q.refuse, q.status.Alone, q.status.Voters = quorum.ErrUnavailable, false, 3 })
+	b.add(60, wire.OpSetData, setBody("/n", "elsewhere"))
+	b.send()
+	b.ended() // a member of several: its client finds another one
+	q.set(func() { q.refuse, q.status.Alone = nil, true })
 	if p := a.call(50, wire.OpSetData, setBody("/n", "yes")); p.Err != 0 {
 		t.Errorf("after the log has space again: %v", p.Err)
 	}

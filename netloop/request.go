@@ -278,13 +278,18 @@ func (l *loop) retry() {
 
 const refusedLogEvery = int64(10 * time.Second)
 
-// refuse answers the writes from tag on with an error: the log is full, or this member was removed.
+// refuse answers the writes from tag on with an error: the log is full. A member of several closes the connection instead, or
+// because it was removed: the client finds another member, who may take what this one cannot.
 func (l *loop) refuse(c *conn, tag uint64, err error) {
 	if l.refusedAt.Swap(l.nowNs/refusedLogEvery) != l.nowNs/refusedLogEvery {
 		l.log.Warn("refusing writes; reads go on (is the disk full, is a quorum of members up?)", "err", err)
 	}
 	if c.stage == stageConnecting {
 		l.drop(c, "no session can be opened now")
+		return
+	}
+	if !l.quorum.Status().Alone {
+		l.drop(c, "this member takes no writes now; another one may")
 		return
 	}
 	for i := c.queue.first; i < len(c.queue.entries); i++ {

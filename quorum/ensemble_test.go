@@ -32,7 +32,11 @@ func newEnsemble(t *testing.T, ids ...uint64) *ensemble {
 }
 
 func newEnsembleOf(t *testing.T, config *tree.Ensemble, change func(*Config)) *ensemble {
-	e := &ensemble{t: t, net: newMemNet(), disks: map[uint64]vfs.FS{}, members: map[uint64]*Quorum{}, config: config, change: change}
+	return newEnsembleOn(t, map[uint64]vfs.FS{}, config, change)
+}
+
+func newEnsembleOn(t *testing.T, disks map[uint64]vfs.FS, config *tree.Ensemble, change func(*Config)) *ensemble {
+	e := &ensemble{t: t, net: newMemNet(), disks: disks, members: map[uint64]*Quorum{}, config: config, change: change}
 	for _, m := range config.Members {
 		e.start(uint64(m.ID))
 	}

@@ -134,6 +134,7 @@ type Quorum struct {
 	driver      driver
 	digests     digests
 	suspect     suspect
+	leaving     bool  // leadership is to be handed over
 	ticks       int64 // since the start
 
 	logBytes  int64 // applied since the last checkpoint was begun

@@ -179,9 +179,10 @@ func (q *Quorum) tellPeers() {
 	q.peers.Store(&list)
 }
 
-// transfer begins to hand leadership to the voter that has most of the log.
+// transfer begins to hand leadership to the voter that has most of the log. It is called with each tick while leadership is to
+// go: raft gives up after an election timeout, and once in that time it forgets for a moment who is active.
 func (q *Quorum) transfer() {
-	if !q.core.leads() {
+	if b := q.core.node.BasicStatus(); b.RaftState != raft.StateLeader || b.LeadTransferee != raft.None {
 		return
 	}
 	best, match := uint64(0), uint64(0)

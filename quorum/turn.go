@@ -121,6 +121,7 @@ func (q *Quorum) takeIn() error {
 		}
 	}
 	if in.handover {
+		q.leaving = true
 		q.transfer()
 	}
 	q.maybeCheckpoint()
@@ -254,9 +255,14 @@ func (q *Quorum) again() {
 	if len(q.waiting) > 0 && !q.cfg.Log.Full() {
 		q.appendWaiting()
 	}
-	if q.status.Load().Full != q.full() {
+	full := q.full()
+	if q.status.Load().Full != full {
 		q.setStatus()
-		q.cfg.Logger.Warn("space for the log", "full", q.full())
+		q.cfg.Logger.Warn("space for the log", "full", full)
+	}
+	q.leaving = q.leaving && q.core.leads()
+	if full || q.leaving {
+		q.transfer() // others may have room; one that has none cannot take what is to come first, and does not lead then
 	}
 }
 

@@ -58,6 +58,7 @@ type campaign struct {
 	stop    chan struct{} // closed when clients are to end
 	running sync.WaitGroup
 	workers []*worker
+	bulk    *flood // fills logs, so that they are cut and members that were away need a whole state
 }
 
 // faultReport says what one fault cost.
@@ -126,15 +127,17 @@ func (c *campaign) run(ctx context.Context) (err error) {
 		_, _ = c.history.Close()
 		return err
 	}
+	leftErr := c.noneLeft(ctx)
 	if err := c.readAll(); err != nil {
-		return err
+		_, _ = c.history.Close()
+		return errors.Join(leftErr, err)
 	}
 	entries, err := c.history.Close()
 	if err != nil {
 		return err
 	}
 	c.report(entries)
-	return check(entries, c.dir)
+	return errors.Join(leftErr, check(entries, c.dir))
 }
 
 // startMembers starts them with the same settings, whoever they are: a log that fits the disk and is cut often, sessions as long as the clients ask.
@@ -144,8 +147,10 @@ func (c *campaign) startMembers(ctx context.Context) (err error) {
 	}
 	c.members, err = ensemble.New(ctx, ensemble.Config{
 		Kind: ensemble.Kind(c.kind), Members: c.size, Dir: c.dir, Hosts: c.hosts, Binary: c.binary, Lib: c.lib,
-		JVM:      []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"},
-		Settings: map[string]string{"minSessionTimeout": "2000", "maxSessionTimeout": "60000", "preAllocSize": "1024", "snapCount": "20000"},
+		JVM: []string{"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"},
+		Settings: map[string]string{
+			"minSessionTimeout": "2000", "maxSessionTimeout": "60000", "preAllocSize": "1024", "snapCount": "20000", "holt.checkpointBytes": "2097152",
+		},
 	})
 	if err != nil {
 		return err
@@ -165,6 +170,10 @@ func (c *campaign) startClients() error {
 		pause: 30 * time.Millisecond, sessions: 50 * time.Second, mutate: c.mutate,
 	}
 	if err := c.plant(); err != nil {
+		return err
+	}
+	var err error
+	if c.bulk, err = startFlood(c.plan.servers, bulkBytes, bulkPause); err != nil {
 		return err
 	}
 	for i := range 2 * c.each {
@@ -198,7 +207,11 @@ func (c *campaign) plant() error {
 		return err
 	}
 	defer conn.Close()
-	for _, path := range []string{rootPath, registerPath, logPath, ephemeralPath} {
+	paths := []string{rootPath, registerPath, logPath, ephemeralPath, bulkPath}
+	for i := range bulkNodes {
+		paths = append(paths, bulkNode(i))
+	}
+	for _, path := range paths {
 		if _, err := conn.Create(path, nil, 0, openACL); err != nil {
 			return fmt.Errorf("creating %s: %w", path, err)
 		}
@@ -284,6 +297,9 @@ func (w *worker) end() error {
 
 func (c *campaign) endClients() error {
 	close(c.stop)
+	if c.bulk != nil {
+		c.bulk.end()
+	}
 	var err error
 	for _, w := range c.workers {
 		err = errors.Join(err, w.end())
@@ -301,6 +317,28 @@ func (c *campaign) allWrite(t int64) error {
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("C7: no write of %s was answered within %v of all members serving", strings.Join(silent, ", "), writePatience)
+		}
+	}
+}
+
+// noneLeft waits until the ephemerals of all clients are gone, whose sessions are closed or silent by now (C6).
+func (c *campaign) noneLeft(ctx context.Context) error {
+	conn, _, err := zk.Connect(c.plan.servers, c.plan.timeout, zk.WithLogger(quiet{}))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for deadline := time.Now().Add(c.plan.timeout + expirySlack); ; {
+		_, _ = conn.Sync(ephemeralPath)
+		names, _, err := conn.Children(ephemeralPath)
+		if err == nil && len(names) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("C6: ephemerals are left of sessions that ended %v ago (%v): %s", c.plan.timeout+expirySlack, err, strings.Join(names, " "))
+		}
+		if !sleep(ctx, 200*time.Millisecond) {
+			return ctx.Err()
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,7 +40,11 @@ type index struct {
 	bySess   map[int64][]*Entry
 	byClient map[string][]*Entry
 	writes   map[string][]*Entry // by register: answered writes whose zxid is known, by zxid
+	reigns   []reign             // by epoch
 }
+
+// reign is when a leader is known to have led: from the first answer to a write of its epoch to the last.
+type reign struct{ epoch, from, to int64 }
 
 func newIndex(entries []Entry) *index {
 	h := &index{entries: entries, bySess: map[int64][]*Entry{}, byClient: map[string][]*Entry{}, writes: map[string][]*Entry{}}
@@ -63,7 +68,38 @@ func newIndex(entries []Entry) *index {
 	for _, list := range h.writes {
 		slices.SortFunc(list, func(a, b *Entry) int { return cmp.Compare(a.Zxid, b.Zxid) })
 	}
+	h.reigns = reigns(entries)
 	return h
+}
+
+func reigns(entries []Entry) (list []reign) {
+	byEpoch := map[int64]reign{}
+	for i := range entries {
+		e := &entries[i]
+		if e.Result != ResultOK || e.Zxid == 0 || !e.Op.writes() {
+			continue
+		}
+		r, known := byEpoch[e.Zxid>>32]
+		if !known {
+			r = reign{e.Zxid >> 32, e.End, e.Begin}
+		}
+		byEpoch[r.epoch] = reign{r.epoch, min(r.from, e.End), max(r.to, e.Begin)}
+	}
+	for _, epoch := range slices.Sorted(maps.Keys(byEpoch)) {
+		list = append(list, byEpoch[epoch])
+	}
+	return list
+}
+
+// expired is when a session that fell silent must have expired: a new leader grants a full timeout, so it takes one reign that
+// is long enough. never: none was.
+func (h *index) expired(silent, timeout int64) int64 {
+	for _, r := range h.reigns {
+		if at := max(r.from, silent) + timeout + int64(expirySlack); at <= r.to {
+			return at
+		}
+	}
+	return never
 }
 
 // faults lists answers that must not come.
@@ -209,9 +245,9 @@ type life struct {
 	from, to, gone int64
 }
 
-// expirySlack is how much later than its timeout a session may expire: buckets, ticks, a full timeout after a change of leader
-// (twice, since faults may follow each other) and a machine that is busy.
-const expirySlack = 40 * time.Second
+// expirySlack is how much later than its timeout a session may expire under one leader: ticks, reports of other members, and a
+// machine that is busy, whose stalls a server grants its sessions.
+const expirySlack = 15 * time.Second
 
 // ephemerals is C6.
 func (h *index) ephemerals() (found []string) {
@@ -255,9 +291,9 @@ func (h *index) lives() map[string]life {
 			case OpExpired:
 				to, gone = min(to, heard+timeout), e.End
 			case OpClose: // may or may not have been heard
-				to, gone = e.Begin, e.End+timeout+int64(expirySlack)
+				to, gone = e.Begin, h.expired(e.End, timeout)
 			case OpAbandon:
-				to, gone = min(e.Begin, heard)+timeout, e.End+timeout+int64(expirySlack)
+				to, gone = min(e.Begin, heard)+timeout, h.expired(e.End, timeout)
 			}
 		}
 		if to == never { // the run ended first; it closes its sessions

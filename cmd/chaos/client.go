@@ -21,6 +21,7 @@ const (
 	registerPath  = "/chaos/r"
 	logPath       = "/chaos/log"
 	ephemeralPath = "/chaos/eph"
+	bulkPath      = "/chaos/bulk"
 )
 
 // plan is what every client, of any kind, is told. The workers get it as arguments.

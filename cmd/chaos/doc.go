@@ -34,7 +34,8 @@
 //	C3  A session never goes back: once it has seen a zxid, no read of it shows an older state of any znode.
 //	C4  What was acknowledged is there at the end, on every member alike, and what nobody asked for is not.
 //	C5  No session expires before its client was silent for the whole timeout.
-//	C6  An ephemeral is there while its session is, and gone once the session was closed or has expired.
+//	C6  An ephemeral is there while its session is, and gone once that was closed, was told to have expired, or was silent for long enough
+//	    under one leader.
 //	C7  After each fault all members serve again, and every client writes again, within a bound.
 //
 // # Ownership

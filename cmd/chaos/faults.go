@@ -29,6 +29,8 @@ type hit struct {
 	others   []*ensemble.Member // in random order
 	one      *ensemble.Member   // leader or not, as the fault says
 	downtime []*ensemble.Member // to be started again
+	several  bool               // other faults strike at the same time
+	flood    *flood             // of writes, while a disk is full
 }
 
 // faultKinds are all there are. What lasts longer than a session's timeout is only what stops every clock: the loss of the
@@ -103,7 +105,7 @@ func (c *campaign) make(ctx context.Context, faults ...fault) error {
 	var hits []*hit
 	for _, f := range faults {
 		names = append(names, f.name)
-		h := &hit{leader: leader, others: shuffled(c.random, c.members.Others(leader))}
+		h := &hit{leader: leader, others: shuffled(c.random, c.members.Others(leader)), several: len(faults) > 1}
 		hits = append(hits, h)
 		if err := f.begin(c, h); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
@@ -303,7 +305,3 @@ func (c *campaign) heal(*hit) error {
 	}
 	return err
 }
-
-func (c *campaign) fillLeader(h *hit) error { h.one = h.leader; return h.one.FillDisk() }
-func (c *campaign) fillOther(h *hit) error  { h.one = h.others[0]; return h.one.FillDisk() }
-func (c *campaign) freeDisk(h *hit) error   { return h.one.FreeDisk() }

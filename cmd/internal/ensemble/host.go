@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -178,8 +179,11 @@ func (m *Member) FillDisk() error {
 	return nil
 }
 
-// FreeDisk gives the space back that FillDisk took.
+// FreeDisk gives the space back that FillDisk took, however often.
 func (m *Member) FreeDisk() error {
 	m.note("has space again")
-	return os.Remove(m.Data() + ballast)
+	if err := os.Remove(m.Data() + ballast); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package ensemble
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -189,6 +190,21 @@ func (m *Member) Serves(patience time.Duration) error {
 }
 
 func (m *Member) logFile() string { return filepath.Join(m.Dir, "log") }
+
+// LogSize is the length of the member's log; what it says from now on is behind it.
+func (m *Member) LogSize() int64 {
+	stat, err := os.Stat(m.logFile())
+	if err != nil {
+		return 0
+	}
+	return stat.Size()
+}
+
+// Said says whether the member's log has a text at or behind an offset.
+func (m *Member) Said(text string, offset int64) bool {
+	b, err := os.ReadFile(m.logFile())
+	return err == nil && offset <= int64(len(b)) && bytes.Contains(b[offset:], []byte(text))
+}
 
 // LastLines is the end of the member's log.
 func (m *Member) LastLines(n int) string {
