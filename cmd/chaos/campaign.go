@@ -26,6 +26,7 @@ const (
 	diskBytes        = 512 << 20
 	recoveryPatience = 45 * time.Second // from the end of a fault until all members serve (C7)
 	writePatience    = 30 * time.Second // from then until every client has written (C7)
+	clientsPatience  = 2 * time.Minute  // from the start of clients until they have written
 	calmAtLeast      = 1500 * time.Millisecond
 	calmSpread       = 2 * time.Second
 )
@@ -195,7 +196,7 @@ func (c *campaign) startClients() error {
 		c.workers = append(c.workers, w)
 		c.names = append(c.names, workerNames(name, c.each)...)
 	}
-	if err := c.allWrite(now()); err != nil {
+	if err := c.allWrite(now(), clientsPatience); err != nil {
 		return fmt.Errorf("before any fault: %w", err)
 	}
 	return nil
@@ -309,14 +310,14 @@ func (c *campaign) endClients() error {
 }
 
 // allWrite waits until every client has had a write answered that ended after t (C7).
-func (c *campaign) allWrite(t int64) error {
-	for deadline := time.Now().Add(writePatience); ; time.Sleep(50 * time.Millisecond) {
+func (c *campaign) allWrite(t int64, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		silent := c.history.silentSince(t, c.names)
 		if len(silent) == 0 {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("C7: no write of %s was answered within %v of all members serving", strings.Join(silent, ", "), writePatience)
+			return fmt.Errorf("C7: no write of %s was answered within %v of all members serving", strings.Join(silent, ", "), patience)
 		}
 	}
 }

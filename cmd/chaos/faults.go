@@ -127,7 +127,7 @@ func (c *campaign) make(ctx context.Context, faults ...fault) error {
 		return fmt.Errorf("C7: after %s: %w", what, err)
 	}
 	recovered := now()
-	if err := c.allWrite(recovered); err != nil {
+	if err := c.allWrite(recovered, writePatience); err != nil {
 		return fmt.Errorf("after %s: %w", what, err)
 	}
 	r := faultReport{what, time.Duration(c.history.firstWriteAfter(began) - began), time.Duration(recovered - ended)}
