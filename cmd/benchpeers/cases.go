@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"holt/bench"
@@ -170,6 +171,17 @@ var etcdEquals = map[string]string{
 	"multi of 10 sets 64x1": "multi", "watch fan-out 1000, persistent": "watch", "lock, 64 clients, 1 lock": "lock",
 }
 
+// leaveOut drops what is said of a target that is not measured.
+func (t *table) leaveOut(which target) {
+	for i := range t.cases {
+		c := &t.cases[i]
+		c.goals = slices.DeleteFunc(c.goals, func(g goal) bool { return g.against == which })
+		if which == etcd {
+			c.etcd = ""
+		}
+	}
+}
+
 // ensembleOfThree is three members each; clients spread over all of them.
 func ensembleOfThree() table {
 	t := table{name: "three members", members: 3}
@@ -185,6 +197,9 @@ func ensembleOfThree() table {
 	add("3: lock, 64 clients, 1 lock", fresh("lock", 64, 1), times(perWall, 3, 6), tail)
 	add("3: sessions opened and closed", fresh("sessions", 64, 1), times(perCPU, 3, 5))
 	add("3: watch fan-out 1000, persistent", fanout(1000), times(perCPU, 3, 5), tail)
+	for _, clients := range []int{1, 16, 64, 256} {
+		add(fmt.Sprintf("3: set, %d clients", clients), on("set", clients, 1), times(perWall, 1, 1.5), times(p50, 1, 0.67), beside(p99, zookeeper), beside(cpuUsed, zookeeper))
+	}
 	return t
 }
 

@@ -109,6 +109,9 @@ func (a *outcome) measure(ctx context.Context, t table, dir string) error {
 	if len(t.cases) == 0 {
 		return nil
 	}
+	if !a.options.etcd {
+		t.leaveOut(etcd)
+	}
 	s, err := start(ctx, t, dir, a.options)
 	if err != nil {
 		return err
