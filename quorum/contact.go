@@ -106,6 +106,8 @@ func (q *Quorum) campaign() {
 // reason says why the role has changed, for the log.
 func (s *suspect) reason(now Status) string {
 	switch {
+	case now.Alone:
+		return "this member stands alone"
 	case s.why != "" && now.Leader == 0:
 		return s.why
 	case now.Leader == 0:
