@@ -12,7 +12,7 @@ import (
 	"holt/perf"
 )
 
-// acceptor takes connections from one listener on its own goroutine and hands them to the event loops. It survives
+// acceptor takes connections from a listener on its own goroutine and hands them to the event loops. It survives
 // running out of file descriptors, and keeps the counts that limit connections.
 type acceptor struct {
 	listener *net.TCPListener
@@ -41,7 +41,15 @@ func (a *acceptor) start() {
 	a.stop = make(chan struct{})
 	a.counts = map[string]int{}
 	a.done.Add(1)
-	go a.run()
+	go a.run(a.listener)
+}
+
+// move takes connections from another listener and none from the one before. The caller is the one that calls close.
+func (a *acceptor) move(l *net.TCPListener) {
+	_ = a.listener.Close() // its goroutine ends
+	a.listener = l
+	a.done.Add(1)
+	go a.run(l)
 }
 
 // close stops accepting and waits for the goroutine.
@@ -52,12 +60,12 @@ func (a *acceptor) close() error {
 	return err
 }
 
-func (a *acceptor) run() {
+func (a *acceptor) run(l *net.TCPListener) {
 	defer a.done.Done()
 	var backoff time.Duration
 	var logged time.Time
 	for {
-		c, err := a.listener.AcceptTCP()
+		c, err := l.AcceptTCP()
 		if err == nil {
 			backoff = 0
 			a.admit(c, &logged)

@@ -3,9 +3,11 @@ package netloop
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -627,5 +629,40 @@ func TestFrameNeed(t *testing.T) {
 	}
 	if n := frameNeed(b); n != 1004 {
 		t.Errorf("need %d bytes, want 1004", n)
+	}
+}
+
+// TestMove: a reconfig may give a member another client port; connections stay. From ZooKeeper's ReconfigTest.testPortChange.
+func TestMove(t *testing.T) {
+	s, addr := startServer(t, newFakeQuorum(t), nil)
+	before := openRaw(t, addr)
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Move(other.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("moving to where another listens: %v", err)
+	}
+	if p := openRaw(t, addr).call(1, wire.OpPing, nil); p.Err != 0 {
+		t.Errorf("after a move that failed a new client got %v", p.Err)
+	}
+	other.Close()
+	if err := s.Move(other.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", addr); err == nil {
+		c.Close()
+		t.Error("the old port is open")
+	}
+	for _, moved := range []string{other.Addr().String(), ":" + strconv.Itoa(s.Addr().(*net.TCPAddr).Port)} {
+		if err := s.Move(moved); err != nil {
+			t.Fatal(err)
+		}
+		if p := openRaw(t, other.Addr().String()).call(1, wire.OpPing, nil); p.Err != 0 {
+			t.Errorf("a client of %s got %v", moved, p.Err)
+		}
+	}
+	if p := before.call(1, wire.OpPing, nil); p.Err != 0 {
+		t.Errorf("the client that was there got %v", p.Err)
 	}
 }

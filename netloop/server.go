@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"holt/quorum"
@@ -53,6 +54,25 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 	s.started = true
 	s.log.Info("serving clients", "addr", ln.Addr().String(), "loops", len(s.loops), "connections_max", conns, "files_max", files)
 	return ln.Addr(), nil
+}
+
+// Addr is where clients are served.
+func (s *Server) Addr() net.Addr { return s.acceptor.listener.Addr() }
+
+// Move serves clients on another address and no more on the one before; connections stay. After an error all is as it was, unless
+// both addresses have one port: then nothing is accepted until a Move succeeds. Start, Addr, Move and Stop are for one goroutine
+// at a time.
+func (s *Server) Move(addr string) error {
+	if _, port, err := net.SplitHostPort(addr); err == nil && port == strconv.Itoa(s.Addr().(*net.TCPAddr).Port) {
+		_ = s.acceptor.listener.Close()
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("netloop: opening another client port: %w", err)
+	}
+	s.acceptor.move(l.(*net.TCPListener))
+	s.log.Info("serving clients", "addr", l.Addr().String())
+	return nil
 }
 
 func (s *Server) makeLoops() {

@@ -23,9 +23,11 @@ func (s *server) network() (quorum.Network, error) {
 	if s.cfg.Ensemble == nil {
 		return nil, nil
 	}
-	return peers.New(peers.Config{
+	var err error
+	s.streams, err = peers.New(peers.Config{
 		ID: tree.NodeOf(s.cfg.ID), Listen: s.cfg.PeerAddr(), Process: s.process, EnsembleHash: ensembleHash(s.cfg.Ensemble), Logger: s.logger,
 	})
+	return s.streams, err
 }
 
 // ensembleHash stands for who the members are, not for their addresses: one host may have several names, and a member may call
@@ -101,13 +103,15 @@ func differences(local, agreed *tree.Ensemble) []string {
 }
 
 // followInterval is how often a change of members is looked for.
-const followInterval = time.Second
+const followInterval = 100 * time.Millisecond
 
-// follow tells of changes of the ensemble until ctx ends, and keeps the dynamic configuration file if there is one.
+// follow tells of changes of the ensemble until ctx ends, moves this member to where it is expected, and keeps the dynamic
+// configuration file if there is one.
 func (s *server) follow(ctx context.Context) {
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	var known *tree.Ensemble
+	where := newPlace(s)
 	for {
 		select {
 		case <-ctx.Done():
@@ -115,6 +119,9 @@ func (s *server) follow(ctx context.Context) {
 		case <-tick.C:
 		}
 		e := s.quorum.Tail().Root.Ensemble()
+		if e != nil && s.cfg.Tree.ReconfigEnabled {
+			where.follow(e)
+		}
 		if e == known || e == nil {
 			continue
 		}

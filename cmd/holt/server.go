@@ -19,6 +19,7 @@ import (
 	"holt/netloop/admin"
 	"holt/perf"
 	"holt/quorum"
+	"holt/quorum/peers"
 	"holt/tree"
 	"holt/wal"
 	"holt/wal/checkpoint"
@@ -43,6 +44,7 @@ type server struct {
 
 	following sync.WaitGroup // follow
 	unfollow  func()         // nil: it does not run
+	streams   *peers.Network // nil: a server that stands alone
 
 	lastCheckpoint atomic.Pointer[checkpointed]
 }
@@ -102,12 +104,15 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.checkAlone(); err != nil {
 		return err
 	}
+	if err := s.listen(); err != nil {
+		return err
+	}
 	if s.cfg.Ensemble != nil {
 		following, stop := context.WithCancel(ctx)
 		s.following.Go(func() { s.follow(following) })
 		s.unfollow = stop
 	}
-	return s.listen()
+	return nil
 }
 
 // openDisk opens log and checkpoint, which lock their directories.

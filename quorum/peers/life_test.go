@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -415,4 +416,40 @@ func TestP2_RefusedAfterBreak(t *testing.T) {
 		t.Error("a frame was taken as if nothing had happened")
 	}
 	a.awaitKind(t, 2, "writable", 2, quorum.LaneForward)
+}
+
+// TestMove: a reconfig may give a member another port. ZooKeeper's ReconfigTest.testBulkReconfig gives all of them others, and whoever
+// dialled those found nobody there.
+func TestMove(t *testing.T) {
+	a, b := start(t, 1, nil), start(t, 2, nil)
+	join(a, b)
+	a.awaitKind(t, 1, "writable", 2, quorum.LaneRaft)
+	b.awaitKind(t, 1, "opened", 1, quorum.LaneRaft)
+	old := b.Addr().String()
+	if err := b.Move(a.Addr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("moving to where another listens: %v", err)
+	}
+	if got := b.Addr().String(); got != old {
+		t.Errorf("after a failure it listens on %s, want %s", got, old)
+	}
+	if err := b.Move(freeAddr(t)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("tcp", old); err == nil {
+		c.Close()
+		t.Error("the old address is open")
+	}
+	a.mustSend(t, 2, quorum.LaneRaft, []byte("on the old stream"))
+	b.awaitKind(t, 1, "receive", 1, quorum.LaneRaft)
+	a.SetPeers([]quorum.Peer{b.peer()})
+	a.awaitKind(t, 2, "writable", 2, quorum.LaneRaft)
+	a.mustSend(t, 2, quorum.LaneRaft, []byte("to the new address"))
+	b.awaitKind(t, 2, "receive", 1, quorum.LaneRaft)
+	if err := b.Move(":" + strconv.Itoa(b.Addr().(*net.TCPAddr).Port)); err != nil {
+		t.Errorf("the same port on all addresses: %v", err)
+	}
+	b.Close()
+	if err := b.Move(freeAddr(t)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("moving after Close: %v", err)
+	}
 }

@@ -38,17 +38,58 @@ func (n *Network) listen(l net.Listener, err error) {
 			continue
 		}
 		n.mu.Lock()
-		n.listener = l
-		closed := n.closed
+		late := n.closed || n.listener != nil // Move was quicker
+		if !late {
+			n.listener = l
+		}
 		n.mu.Unlock()
-		if closed {
+		if late {
 			_ = l.Close()
+			return
 		}
 	}
 	n.log.Info("listening for other members", "addr", l.Addr().String())
 	n.accept(l)
 }
 
+// Move listens on another address and then no more on the one before; streams that are open stay. After an error it is as it
+// was, unless both addresses have one port: then nothing listens until a Move succeeds.
+func (n *Network) Move(addr string) error {
+	n.mu.Lock()
+	old, closed := n.listener, n.closed
+	n.mu.Unlock()
+	if closed {
+		return net.ErrClosed
+	}
+	if old != nil && samePort(old.Addr(), addr) {
+		_ = old.Close()
+	}
+	l, err := n.cfg.ListenOn(n.ctx, addr)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		_ = l.Close()
+		return net.ErrClosed
+	}
+	if n.listener != nil {
+		_ = n.listener.Close()
+	}
+	n.listener = l
+	n.goLocked(func() { n.accept(l) })
+	n.log.Info("listening for other members", "addr", l.Addr().String())
+	return nil
+}
+
+func samePort(a net.Addr, addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	_, old, oldErr := net.SplitHostPort(a.String())
+	return err == nil && oldErr == nil && port == old
+}
+
+// accept takes connections until the listener is closed.
 func (n *Network) accept(l net.Listener) {
 	var pause pause
 	for {
@@ -58,7 +99,7 @@ func (n *Network) accept(l net.Listener) {
 			n.enter(c)
 			continue
 		}
-		if n.closing() {
+		if n.closing() || errors.Is(err, net.ErrClosed) {
 			return
 		}
 		if n.complain.first(reason(err)) {
