@@ -66,7 +66,7 @@ func pointTo(text, dynamic, clientAddr string) (_ string, changed bool, err erro
 		case p.Key == "dynamicConfigFile" && p.Value == dynamic:
 			return text, false, nil
 		case strings.HasPrefix(p.Key, "server."), p.Key == "dynamicConfigFile", p.Key == "peerType",
-			p.Key == "clientPort" && p.Value == clientPort, p.Key == "clientPortAddress" && clientPort != "":
+			(p.Key == "clientPort" || p.Key == "clientPortAddress") && clientPort != "": // the line says it now
 			drop[p.Line] = true
 		}
 	}

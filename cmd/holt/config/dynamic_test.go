@@ -63,3 +63,30 @@ func TestKeepDynamicFile(t *testing.T) {
 		t.Errorf("without a file: %v", err)
 	}
 }
+
+// TestKeepDynamicFile_NewClientPort: the port of the static file goes, or the next start would find two. From ZooKeeper's
+// ReconfigLegacyTest.testReconfigRemoveClientFromStatic.
+func TestKeepDynamicFile_NewClientPort(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "zoo.cfg")
+	text := "dataDir=" + dir + "\nclientPort=2181\nclientPortAddress=127.0.0.1\nholt.id=1\nserver.1=a:2888:3888\nserver.2=b:2888:3888\nserver.3=c:2888:3888\n"
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ line, addr string }{{"server.1=a:2888:3888", "127.0.0.1:2181"}, {"server.1=a:2888:3888;2191", ":2191"}} {
+		c, _, err := Load(Sources{File: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := tree.ParseEnsemble([]byte(step.line + "\nserver.2=b:2888:3888\nserver.3=c:2888:3888\nversion=" + step.addr[len(step.addr)-2:]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.KeepDynamicFile(e); err != nil {
+			t.Fatal(err)
+		}
+		if d, _, err := Load(Sources{File: name}); err != nil || d.Client.Addr() != step.addr {
+			t.Errorf("%s: started again %+v, %v; want clients at %s", step.line, d, err, step.addr)
+		}
+	}
+}
