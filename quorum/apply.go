@@ -18,11 +18,22 @@ type applier struct {
 	due   []applyJob // syncs that wait for an index, ascending
 
 	report appliedReport // of the running job
+	quiet  int64         // bytes applied since the last report that was urgent
+	// What the last state said of the members.
+	ensemble *tree.Ensemble
+	pending  *tree.PendingReconfig
 
-	mu   sync.Mutex
-	jobs []applyJob
-	wake chan struct{}
+	mu    sync.Mutex
+	jobs  []applyJob
+	spare []applyJob // the array of jobs that are done
+	wake  chan struct{}
 }
+
+const (
+	// quietBytesMax is how much may be applied before raft is told: it lets a few times that wait to be applied.
+	quietBytesMax = 4 << 20
+	_             = uint(applyingBytesMax - 4*quietBytesMax)
+)
 
 func newApplier(q *Quorum, state *tree.State, m mark) *applier {
 	a := &applier{q: q, state: state, at: m, wake: make(chan struct{}, 1)}
@@ -43,12 +54,20 @@ func (a *applier) give(jobs []applyJob) {
 	notify(a.wake)
 }
 
+// take returns the jobs that wait. Their array comes back with done.
 func (a *applier) take() []applyJob {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	j := a.jobs
-	a.jobs = nil
+	a.jobs, a.spare = a.spare, nil
 	return j
+}
+
+func (a *applier) done(jobs []applyJob) {
+	clear(jobs)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.spare = jobs[:0]
 }
 
 // run applies until stop is closed.
@@ -72,6 +91,7 @@ func (a *applier) step() bool {
 			break
 		}
 	}
+	a.done(jobs)
 	return len(jobs) > 0
 }
 
@@ -94,9 +114,23 @@ func (a *applier) do(j applyJob) error {
 	if len(j.entries) > 0 || j.install != nil {
 		a.report.point = point{root: a.chain.Tail().Root, mark: a.at}
 		a.report.responses = j.responses
+		a.quiet += a.report.bytes
+		if a.report.urgent = a.report.urgent || a.waited(); a.report.urgent {
+			a.quiet = 0
+		}
 		a.q.applied(a.report)
 	}
 	return nil
+}
+
+// waited says whether somebody may wait for the report: sources for room, raft for its bound on what is not applied, the
+// leader for the members that were agreed on.
+func (a *applier) waited() bool {
+	root := a.report.point.root
+	e, p := root.Ensemble(), root.Pending()
+	changed := e != a.ensemble || p != a.pending
+	a.ensemble, a.pending = e, p
+	return changed || a.report.installed || len(a.report.confs) > 0 || a.quiet >= quietBytesMax || a.q.queue.crowded()
 }
 
 // replace goes on from a state that came from a peer.
@@ -117,7 +151,8 @@ func (a *applier) entry(e *raftpb.Entry) error {
 		return nil
 	}
 	if len(e.GetData()) == 0 {
-		return nil // the first entry of a term
+		a.report.urgent = true // the first entry of a term: the way to the leader is open
+		return nil
 	}
 	begin := a.q.cfg.NowNs()
 	applied, err := a.state.Apply(tree.Batch{Term: a.at.term, Data: e.GetData(), Local: a.q.cfg.Process})

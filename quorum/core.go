@@ -151,9 +151,8 @@ func (c *core) reask() {
 }
 
 // ready appends to out what has become due.
-func (c *core) ready(out *jobs) {
-	out.sends = append(out.sends, c.after...)
-	c.after = nil
+func (c *core) ready(out *jobs) error {
+	c.takeAfter(out)
 	for c.node.HasReady() {
 		rd := c.node.Ready()
 		if rd.SoftState != nil {
@@ -172,7 +171,9 @@ func (c *core) ready(out *jobs) {
 		for _, m := range rd.Messages {
 			switch m.GetTo() {
 			case raft.LocalAppendThread:
-				out.appends = append(out.appends, c.appendJob(m))
+				if err := c.appends(m, out); err != nil {
+					return err
+				}
 			case raft.LocalApplyThread:
 				out.applies = append(out.applies, applyJob{entries: m.GetEntries(), responses: m.GetResponses()})
 			default:
@@ -180,11 +181,36 @@ func (c *core) ready(out *jobs) {
 			}
 		}
 	}
+	c.takeAfter(out)
+	return nil
 }
 
-// appendJob translates raft's message to the append thread. A job without entries and hard state still goes through the
-// log, which writes nothing for it: its responses must not overtake those of the jobs before it. How far the log is
-// committed is written along with entries only: a member that starts learns it anew, so it is not worth a sync.
+// takeAfter moves to out what has become due to other members.
+func (c *core) takeAfter(out *jobs) {
+	out.sends = append(out.sends, c.after...)
+	c.after = nil
+}
+
+// appends takes raft's message to the append thread. One that has nothing to write is done as soon as those before it
+// are: its responses must not overtake theirs. Raft makes such a message of every commit, and a way through the log's
+// goroutine for each would cost a write as many wakes again as it needs.
+func (c *core) appends(m *pb.Message, out *jobs) error {
+	j := c.appendJob(m)
+	if len(j.entries) == 0 && j.append.HardState == nil && j.snapshot == nil {
+		if len(j.responses) == 0 {
+			return nil
+		}
+		if c.appending == 0 {
+			return c.step(j.responses)
+		}
+	}
+	c.appending++
+	out.appends = append(out.appends, j)
+	return nil
+}
+
+// appendJob translates raft's message. How far the log is committed is written along with entries only: a member that
+// starts learns it anew, so it is not worth a sync.
 func (c *core) appendJob(m *pb.Message) appendJob {
 	j := appendJob{entries: m.GetEntries(), responses: m.GetResponses()}
 	if !raft.IsEmptySnap(m.GetSnapshot()) {
@@ -200,6 +226,5 @@ func (c *core) appendJob(m *pb.Message) appendJob {
 		hard := c.promised
 		j.append.HardState = &hard
 	}
-	c.appending++
 	return j
 }

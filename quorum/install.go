@@ -77,7 +77,9 @@ func (q *Quorum) offered(i *installed) error {
 	if err := q.core.step([]*pb.Message{i.msg}); err != nil {
 		return err
 	}
-	q.dispatch()
+	if err := q.dispatch(); err != nil {
+		return err
+	}
 	wanted := slices.ContainsFunc(q.waiting, func(j appendJob) bool { return j.snapshot != nil })
 	if q.install.job == nil && !wanted {
 		q.install.offer = nil

@@ -159,6 +159,13 @@ func (q *queue) turnOver() {
 	q.chunks, q.bytes, q.own = nil, 0, nil
 }
 
+// crowded says whether sources wait for room, or soon will.
+func (q *queue) crowded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.busy || q.bytes > queueBytesMax/4
+}
+
 // waiting returns the bytes of commands that wait.
 func (q *queue) waiting() int {
 	q.mu.Lock()

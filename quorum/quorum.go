@@ -179,6 +179,7 @@ type appliedReport struct {
 	responses []*pb.Message
 	digests   []digestAt
 	installed bool
+	urgent    bool // something waits for it
 }
 
 // Open recovers the state from checkpoint and log and starts the member. A member that is alone waits until it has

@@ -59,7 +59,9 @@ func (q *Quorum) turn() error {
 	if err := q.takeIn(); err != nil || q.core == nil {
 		return err
 	}
-	q.dispatch()
+	if err := q.dispatch(); err != nil {
+		return err
+	}
 	q.core.unasked = append(q.core.unasked, q.queue.takeSyncs()...)
 	if !q.open() {
 		return nil
@@ -67,7 +69,9 @@ func (q *Quorum) turn() error {
 	if err := q.askReads(); err != nil {
 		return err
 	}
-	q.dispatch()
+	if err := q.dispatch(); err != nil {
+		return err
+	}
 	if !q.core.leads() {
 		q.forward()
 		return nil
@@ -77,7 +81,9 @@ func (q *Quorum) turn() error {
 		if !q.propose() {
 			return nil
 		}
-		q.dispatch()
+		if err := q.dispatch(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -181,9 +187,11 @@ func (q *Quorum) noteApplied(a *appliedReport) error {
 }
 
 // dispatch hands the due jobs to their goroutines.
-func (q *Quorum) dispatch() {
+func (q *Quorum) dispatch() error {
 	var due jobs
-	q.core.ready(&due)
+	if err := q.core.ready(&due); err != nil {
+		return err
+	}
 	q.send(due.sends) // first: a leader's disk and its followers' work at the same time
 	for i := range due.appends {
 		q.append(due.appends[i])
@@ -196,6 +204,7 @@ func (q *Quorum) dispatch() {
 	if due.lead != nil {
 		q.roleChanged()
 	}
+	return nil
 }
 
 // maybeCheckpoint hands the newest state to the checkpoint goroutine once enough log has gathered, or a checkpoint was
@@ -276,12 +285,15 @@ func (q *Quorum) appendWaiting() {
 
 func (q *Quorum) full() bool { return len(q.waiting) > 0 && q.install.job == nil || q.cfg.Log.Full() }
 
-// applied is called by the apply goroutine when it has done a job.
+// applied is called by the apply goroutine when it has done a job. Nobody waits for most of these reports: the next turn
+// takes them in, which comes with the next write or tick. To wake the quorum goroutine for each would be a turn more per entry.
 func (q *Quorum) applied(a appliedReport) {
 	q.inbox.mu.Lock()
 	q.inbox.applied = append(q.inbox.applied, a)
 	q.inbox.mu.Unlock()
-	notify(q.wake)
+	if a.urgent {
+		notify(q.wake)
+	}
 }
 
 // cut is called by the checkpoint goroutine: an image holds everything up to m.
