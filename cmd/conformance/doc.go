@@ -3,18 +3,19 @@
 //
 // # Model
 //
-// A suite (kazoo, java, curator) is a list of units; a unit is one process of the suite's own test runner: a test module of
+// A suite (kazoo, java, quorum, curator) is a list of units; a unit is one process of the suite's own test runner: a test module of
 // kazoo under pytest, a test class of ZooKeeper or Curator under JUnit's console. Units come as published, from a pinned source
 // distribution or test jar; no test is edited.
 //
 // A server is a launcher of cmd/internal/ensemble, an executable that takes a zoo.cfg and stays in the foreground.
 // Whatever a test asks of its server (ticks, limits, system properties of the server's JVM) becomes a line of that file, the
-// same for both. Three adapters start launchers where the suites would have started ZooKeeper:
-// kazoo/launched_servers.py replaces kazoo's server class, java/.../ExternalCnxnFactory is a ServerCnxnFactory that ZooKeeper's
-// tests load by name, java/.../TestingServer stands before Curator's class of this name.
+// same for both. Adapters start launchers where the suites would have started ZooKeeper: kazoo/launched_servers.py replaces
+// kazoo's server class, java/.../ExternalCnxnFactory is a ServerCnxnFactory that ZooKeeper's tests load by name,
+// java/.../TestingServer stands before Curator's class of this name, and java/.../ExternalPeer is what ZooKeeper's ensemble tests
+// (quorum) find where they look for a member: the classes that make members, QuorumBase, QuorumUtil and QuorumPeerMain, are replaced.
 //
 // ZooKeeper is the oracle: a test that fails on it proves nothing about Holt. Tests that need what an external process cannot
-// give (the server's objects in the test's memory, an ensemble) are named with a reason in not-run.txt and run on neither server.
+// give (the server's objects in the test's memory) are named with a reason in not-run.txt and run on neither server.
 // Tests that pass on ZooKeeper and fail on Holt are named with a reason in exceptions.txt, or fail the run.
 //
 // # Data flow

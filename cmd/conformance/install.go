@@ -52,7 +52,7 @@ func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) er
 	if err := os.MkdirAll(h.cache, 0o755); err != nil {
 		return err
 	}
-	java := slices.Contains(cfg.Servers, "zookeeper") || slices.Contains(cfg.Suites, "java") || slices.Contains(cfg.Suites, "curator")
+	java := slices.Contains(cfg.Servers, "zookeeper") || slices.ContainsFunc(cfg.Suites, func(s string) bool { return s != "kazoo" })
 	steps := []struct {
 		wanted bool
 		name   string

@@ -31,7 +31,7 @@ type Config struct {
 }
 
 var (
-	suiteNames  = []string{"kazoo", "java", "curator"}
+	suiteNames  = []string{"kazoo", "java", "quorum", "curator"}
 	serverNames = []string{"zookeeper", "holt"}
 )
 
@@ -84,11 +84,11 @@ func run(ctx context.Context, args []string, logger *slog.Logger) error {
 	}
 	began := time.Now()
 	results := h.runAll(ctx, cfg, units, exceptions, logger)
-	if ctx.Err() != nil {
-		return fmt.Errorf("interrupted after %s; logs are in %s", time.Since(began).Round(time.Second), h.logs)
-	}
 	report := compare(cfg, results, exceptions)
 	report.print(os.Stdout, h.logs, time.Since(began))
+	if ctx.Err() != nil {
+		return fmt.Errorf("interrupted: the table is of what had been run of %d units", len(units))
+	}
 	return report.err()
 }
 

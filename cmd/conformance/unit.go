@@ -140,6 +140,9 @@ func (h *house) runOnce(ctx context.Context, cfg Config, units []unit, attempt s
 			for u := range queue {
 				began := time.Now()
 				got := h.runUnit(ctx, u, cfg.PortBase+w*portsPerWorker, attempt)
+				if ctx.Err() != nil {
+					continue // it was ended halfway
+				}
 				c := count(got)
 				logger.Info(u.String(), "passed", c.passed, "failed", c.failed, "skipped", c.skipped,
 					"seconds", int(time.Since(began).Seconds()))

@@ -3,7 +3,7 @@
 // member in the wanted role. So the tests of clients run against a follower or a leader as they are.
 //
 // The environment says which: ENSEMBLE_KIND zookeeper or holt, ENSEMBLE_MEMBERS how many, ENSEMBLE_AT follower or leader. A file
-// that has server lines itself is one member's: it goes to the plain launcher.
+// that has server lines itself, or names the file that has them, is one member's: it goes to the plain launcher.
 //
 // The members' data lives below the file's dataDir, so that it is kept and forgotten with it. On SIGTERM the members are stopped and
 // their logs printed.
@@ -49,7 +49,7 @@ func serve(file string) error {
 	}
 	root := os.Getenv("ENSEMBLE_ROOT") // the working directory is the test's
 	for key := range settings {
-		if strings.HasPrefix(key, "server.") {
+		if strings.HasPrefix(key, "server.") || key == "dynamicConfigFile" {
 			launcher := ensemble.Launcher(root, kind)
 			return syscall.Exec(launcher, []string{launcher, file}, os.Environ())
 		}

@@ -8,12 +8,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
+import org.apache.zookeeper.server.quorum.QuorumPeerConfig;
 
 /**
  * One run of the server under test: {@code <launcher> <zoo.cfg>}, where the launcher is an executable named by
@@ -50,6 +52,9 @@ public final class ServerProcess {
     static {
         Runtime.getRuntime().addShutdownHook(new Thread(() -> RUNNING.forEach(Process::destroyForcibly)));
     }
+
+    /** Held while system properties are not to be looked at: reading a file with ZooKeeper's classes sets some for a moment. */
+    public static final Object PROPERTIES = new Object();
 
     private static volatile ServerProcess latest;
 
@@ -88,12 +93,46 @@ public final class ServerProcess {
 
     /** Starts the server with a file that the test wrote, and with the system properties that the file cannot know. */
     public static ServerProcess start(Path config) throws IOException {
+        return start(config, new InetSocketAddress("127.0.0.1", 0));
+    }
+
+    /** The same; address is where its clients come to, which is of use to who looks for its log. */
+    public static ServerProcess start(Path config, InetSocketAddress address) throws IOException {
+        complete(config);
+        return launch(config, address);
+    }
+
+    /** Adds to the file what a test said elsewhere: in system properties, in switches of ZooKeeper's classes. */
+    private static void complete(Path config) throws IOException {
         Map<String, String> more = new TreeMap<>();
-        addSystemProperties(more);
+        synchronized (PROPERTIES) {
+            addSystemProperties(more);
+        }
         more.put("admin.enableServer", "false");
-        Path complete = config.resolveSibling("external-" + config.getFileName());
-        Files.writeString(complete, Files.readString(config) + "\n" + text(more));
-        return launch(complete, new InetSocketAddress("127.0.0.1", 0));
+        more.put("4lw.commands.whitelist", System.getProperty("zookeeper.4lw.commands.whitelist", "*"));
+        more.put("reconfigEnabled", Boolean.toString(QuorumPeerConfig.isReconfigEnabled()));
+        if (!QuorumPeerConfig.isStandaloneEnabled()) {
+            more.put("standaloneEnabled", "false");
+        }
+        List<String> lines = new ArrayList<>(Files.readAllLines(config));
+        lines.removeIf(line -> more.containsKey(key(line)));
+        Files.writeString(config, String.join("\n", lines) + "\n" + text(more));
+    }
+
+    private static String key(String line) {
+        return line.split("=", 2)[0].trim();
+    }
+
+    /** The value of a key in a zoo.cfg, null if there is no such file or key. */
+    public static String valueIn(Path config, String key) throws IOException {
+        if (!Files.exists(config)) {
+            return null;
+        }
+        return Files.readAllLines(config).stream()
+                .filter(line -> key(line).equals(key) && line.contains("="))
+                .map(line -> line.split("=", 2)[1].trim())
+                .reduce((first, last) -> last)
+                .orElse(null);
     }
 
     private static String text(Map<String, String> lines) {
@@ -161,6 +200,10 @@ public final class ServerProcess {
     }
 
     public String fourLetterWord(String word) throws IOException {
+        return fourLetterWord(address, word);
+    }
+
+    public static String fourLetterWord(InetSocketAddress address, String word) throws IOException {
         String host = address.getAddress().isAnyLocalAddress() ? "127.0.0.1" : address.getAddress().getHostAddress();
         try (Socket socket = new Socket()) {
             socket.connect(new InetSocketAddress(host, address.getPort()), 1000);
@@ -168,6 +211,10 @@ public final class ServerProcess {
             socket.getOutputStream().write(word.getBytes(StandardCharsets.US_ASCII));
             return new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         }
+    }
+
+    public boolean isAlive() {
+        return process.isAlive();
     }
 
     private String tail() throws IOException {
