@@ -44,28 +44,31 @@ func (c *contacts) last() int64 {
 // leader lives after all, PreVote keeps this without consequences: who still hears it gives no vote.
 type suspect struct {
 	leader uint64
-	ticks  int // until this member asks for votes
+	term   uint64 // when it was seen last
+	ticks  int    // until this member asks for votes
 	why    string
 }
 
 // suspectLeader is called when a stream from a member has ended.
 func (q *Quorum) suspectLeader(from uint64) {
-	lead, _ := q.core.leader()
+	lead, term := q.core.leader()
 	if lead != from || q.core.leads() {
 		return
 	}
 	if err := q.core.node.ForgetLeader(); err != nil {
 		return
 	}
-	q.suspect = suspect{leader: from, ticks: q.rank(from), why: "the stream from the leader has ended"}
+	q.suspect = suspect{leader: from, term: term, ticks: q.rank(from), why: "the stream from the leader has ended"}
 	if q.suspect.ticks == 0 {
 		q.suspect.ticks = suspectAgainTicks
 		q.campaign()
 	}
 }
 
-// suspectAgainTicks is when votes are asked for again that nobody gave. It leaves time for a vote to be written down.
-const suspectAgainTicks = 6
+const (
+	suspectAgainTicks = 2 // until votes are asked for again that nobody would have given: others may not have noticed yet
+	suspectVoteTicks  = 6 // after somebody asked for votes in earnest: they have to be written down before they are given
+)
 
 // rank counts the voters that ask for votes before this one does.
 func (q *Quorum) rank(but uint64) int {
@@ -83,12 +86,17 @@ func (q *Quorum) suspected() {
 	if q.suspect.leader == 0 {
 		return
 	}
-	if lead, _ := q.core.leader(); lead != 0 {
+	lead, term := q.core.leader()
+	switch {
+	case lead != 0:
 		q.suspect = suspect{}
+		return
+	case term != q.suspect.term:
+		q.suspect.term, q.suspect.ticks = term, suspectVoteTicks
 		return
 	}
 	if q.suspect.ticks--; q.suspect.ticks <= 0 {
-		q.suspect.ticks = suspectAgainTicks // others may not have noticed yet, and then gave no vote
+		q.suspect.ticks = suspectAgainTicks
 		q.campaign()
 	}
 }

@@ -183,6 +183,17 @@ func (q *Quorum) forward() {
 	}
 }
 
+// keepOpen has the lanes open on which commands would go if another member led: after a change of leader they go at once.
+// A frame without content is a word to nobody. The leader's own lane is left to forward, which must see what it refuses.
+func (q *Quorum) keepOpen() {
+	lead, _ := q.core.leader()
+	for _, id := range q.members.voters {
+		if id != q.cfg.ID && id != lead && q.cfg.Network != nil {
+			q.cfg.Network.Send(id, LaneForward, nil)
+		}
+	}
+}
+
 // takeChunk moves the oldest waiting chunk to the line; false if none waits.
 func (q *Quorum) takeChunk() bool {
 	c := q.queue.takeChunk()

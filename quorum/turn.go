@@ -48,6 +48,7 @@ func (q *Quorum) tick() {
 	}
 	if q.ticks%int64(q.cfg.ElectionTicks) == 0 {
 		q.core.reask()
+		q.keepOpen()
 		q.tellPeers()
 		q.setPeers()
 		q.sentImages()
