@@ -54,6 +54,7 @@
 //
 // A write error other than a full disk, an entry that cannot be applied or a state that differs from the others' ends the
 // process through Config.Fatal. A full disk makes Propose answer ErrUnavailable, and a leader hand leadership over; what
-// was already on its way waits for space, in order. A checkpoint that fails is reported and made good by the next. A leader whose streams end is suspected
-// at once; one that falls silent, after an election timeout. A peer that is slow or gone costs what its lanes may hold.
+// was already on its way waits for space, in order. A checkpoint that fails is reported and made good by the next. A
+// leader whose streams end is suspected at once; one that falls silent, after an election timeout. A peer that is slow or
+// gone costs what its lanes may hold.
 package quorum

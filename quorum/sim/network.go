@@ -507,6 +507,9 @@ func (f *fabric) member(id uint64) *member {
 
 // describeFrame says what a frame is, for the eyes of whoever looks for a bug.
 func describeFrame(kind quorum.Lane, frame []byte) string {
+	if len(frame) == 0 {
+		return "nothing, to keep the lane open"
+	}
 	var m pb.Message
 	if kind == quorum.LaneRaft && proto.Unmarshal(frame[1:], &m) == nil && m.Type != nil {
 		return fmt.Sprintf("%v term=%d index=%d logTerm=%d entries=%d commit=%d reject=%v hint=%d",
