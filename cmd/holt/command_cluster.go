@@ -154,6 +154,9 @@ func (c *cluster) prepare() error {
 		return fmt.Errorf("%s was made with fewer than %d members, and an ensemble remembers its members; give the same -n and -observers, or another -dir",
 			c.dir, len(c.members))
 	}
+	if err := c.portsFree(); err != nil {
+		return err
+	}
 	c.say("an ensemble of %d in %s", len(c.members), c.dir)
 	for _, m := range c.members {
 		if err := c.write(m); err != nil {
@@ -162,6 +165,24 @@ func (c *cluster) prepare() error {
 		c.say("server.%d  clients %s  peers %s  admin %s  log %s", m.ID, m.ClientAddr, m.PeerAddr(), orNone(m.admin), m.logFile())
 	}
 	c.say("clients connect to %s", strings.Join(clients, ","))
+	return nil
+}
+
+// portsFree refuses to start where another cluster runs: its members would answer for these.
+func (c *cluster) portsFree() error {
+	for _, m := range c.members {
+		for _, addr := range []string{m.ClientAddr, m.PeerAddr(), m.admin} {
+			if addr == "" {
+				continue
+			}
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				return fmt.Errorf("server.%d cannot have %s: %w; does another cluster run? Stop it, or choose others with -client-port, -peer-port and -admin-port",
+					m.ID, addr, err)
+			}
+			_ = l.Close()
+		}
+	}
 	return nil
 }
 
