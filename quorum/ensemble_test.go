@@ -404,15 +404,7 @@ func TestHandover(t *testing.T) {
 
 // An observer takes commands and serves, and the others go on without it; alone with one voter of three it cannot.
 func TestObserver(t *testing.T) {
-	config := lines(t, 1, 2, 3)
-	observer, err := tree.ParseMember(4, "m4:1:2:observer;3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err = tree.NewEnsemble(append(config.Members, observer), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	config := withObserver(t)
 	e := newEnsembleOf(t, config, nil)
 	leader := e.leader()
 	if s := e.members[4].Status(); s.Role != Observer || s.Voters != 3 {
@@ -437,6 +429,39 @@ func TestObserver(t *testing.T) {
 	if s := e.members[4].Status(); s.Role == Leader {
 		t.Errorf("an observer leads: %+v", s)
 	}
+}
+
+// withObserver is three members that vote, and member 4.
+func withObserver(t *testing.T) *tree.Ensemble {
+	config := lines(t, 1, 2, 3)
+	observer, err := tree.ParseMember(4, "m4:1:2:observer;3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err = tree.NewEnsemble(append(config.Members, observer), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// An observer that lost its data is filled again, also by a leader that knows it to have had entries. quorum/sim found
+// (seeds 100 and 103): it was admitted as it was, the leader told it to commit what it no longer had, and it panicked.
+func TestQ8_ObserverIsRefilled(t *testing.T) {
+	e := newEnsembleOf(t, withObserver(t), nil)
+	c := e.session(e.leader(), 1)
+	for i := range 50 {
+		c.put(t, "/n", i)
+		c.next(t)
+	}
+	e.converge()
+	e.stop(4)
+	e.disks[4] = vfs.NewMem()
+	e.start(4)
+	c.put(t, "/n", 50)
+	c.next(t)
+	e.converge()
+	eventually(t, "it is an observer again", func() bool { return e.members[4].Status().Role == Observer })
 }
 
 // flawed is an image that gives back a state that is not the one it was given.

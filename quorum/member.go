@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -20,7 +22,7 @@ type members struct {
 	version  *tree.Ensemble // what all was made from
 	pending  *tree.Ensemble
 	heard    map[uint64]Hello // while it is not known whom to form an ensemble with
-	fresh    []uint64         // voters whose data was lost, until they were removed
+	fresh    []uint64         // members whose data was lost, until they were removed
 	admitted bool             // this member, which came without data, was admitted as one that does not vote
 	known    bool             // the network was told the id of the ensemble
 	promised bool             // the network was told that this member is not fresh
@@ -229,17 +231,31 @@ func (q *Quorum) askAdmission() {
 	}
 }
 
-// asksAdmission takes note of a member that came without data although it is a voter: it may have forgotten votes and
-// entries that it acknowledged, so it must not count until it was admitted anew. It takes part as soon as it is told that
-// it does not vote.
+// asksAdmission takes note of a member that came without data although the ensemble knows it. A voter may have forgotten votes
+// and entries that it acknowledged, so it must not count until it was admitted anew. It takes part as soon as it is told
+// that it does not vote. An observer takes part at once, unless this leader believes it to have entries: raft would go on
+// after those.
 func (q *Quorum) asksAdmission(from uint64) {
-	if q.core.leads() && slices.Contains(q.core.store.conf.GetLearners(), from) {
+	conf := q.core.store.conf
+	observer := slices.Contains(conf.GetLearners(), from)
+	if q.core.leads() && observer && q.matched(from) == 0 {
 		q.cfg.Network.Send(from, LaneRaft, []byte{frameAdmitted})
+		return
 	}
-	if slices.Contains(q.core.store.conf.GetVoters(), from) && !slices.Contains(q.members.fresh, from) {
+	if (slices.Contains(conf.GetVoters(), from) || observer && q.core.leads()) && !slices.Contains(q.members.fresh, from) {
 		q.cfg.Logger.Warn("a member has come without its data; the leader removes it and admits it anew", "member", from)
 		q.members.fresh = append(q.members.fresh, from)
 	}
+}
+
+// matched is the last entry that this leader knows a member to have.
+func (q *Quorum) matched(id uint64) (index uint64) {
+	q.core.node.WithProgress(func(of uint64, _ raft.ProgressType, p tracker.Progress) {
+		if of == id {
+			index = p.Match
+		}
+	})
+	return index
 }
 
 // changeConf applies a change of members that was committed.
@@ -263,7 +279,7 @@ func (q *Quorum) changeConf(e *pb.Entry) error {
 	q.core.store.conf = conf
 	q.cfg.Logger.Info("members", "voters", conf.GetVoters(), "leaving", conf.GetVotersOutgoing(), "observers", conf.GetLearners(), "index", e.GetIndex())
 	q.members.fresh = slices.DeleteFunc(q.members.fresh, func(id uint64) bool {
-		return !slices.Contains(conf.GetVoters(), id) && !slices.Contains(conf.GetVotersOutgoing(), id)
+		return !slices.Contains(conf.GetVoters(), id) && !slices.Contains(conf.GetVotersOutgoing(), id) && !slices.Contains(conf.GetLearners(), id)
 	})
 	q.setPeers()
 	q.setStatus()

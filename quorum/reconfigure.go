@@ -91,7 +91,7 @@ func (q *Quorum) nextChange(target *tree.Ensemble) (change *pb.ConfChangeV2, don
 	conf := q.core.store.conf
 	voters, learners := conf.GetVoters(), conf.GetLearners()
 	for _, id := range q.members.fresh {
-		if slices.Contains(voters, id) && len(voters) > 1 && id != q.cfg.ID {
+		if slices.Contains(learners, id) || slices.Contains(voters, id) && len(voters) > 1 && id != q.cfg.ID {
 			return changeOf(pb.ConfChangeRemoveNode, id), false
 		}
 	}
