@@ -21,6 +21,8 @@ type client struct {
 	pipe      *pipe
 	dialling  bool
 	ready     bool // the session is there
+	mayRead   bool // it takes a member that only reads
+	readOnly  bool // this member only reads, and the session is the member's own
 	next      int  // member to try next
 	session   tree.SessionID
 	password  [zk.PasswordBytes]byte
@@ -44,6 +46,9 @@ type client struct {
 	done     int  // writes that were answered OK
 	doneNs   int64
 	answers  int
+
+	readOnlyAnswers int
+
 	serial   int
 	bound    int64 // when that was called which this session had confirmed last
 	retryNs  time.Duration
@@ -77,6 +82,7 @@ func (r *request) writes() bool {
 func newClient(w *world, id int) *client {
 	c := &client{world: w, id: id, dice: rand.New(rand.NewPCG(w.opt.Seed, uint64(id)<<32|0xc11e47)), load: w.drawLoad()}
 	c.next = c.dice.IntN(1 << 20)
+	c.mayRead = c.dice.IntN(3) == 0
 	w.clients = append(w.clients, c)
 	w.after(spread(c.dice, 200*time.Millisecond), "client", uint64(id), 0, c.turn)
 	return c
@@ -139,7 +145,7 @@ func (c *client) dial() {
 		c.pipe, c.in, c.ready = p, nil, false
 		c.heardNs, c.saidNs = c.nowNs, c.nowNs
 		p.session = c.session
-		q := zk.ConnectRequest{LastZxidSeen: int64(c.seen), TimeoutMs: c.load.timeoutMs, SessionID: int64(c.session), Password: c.password[:], HasReadOnly: true}
+		q := zk.ConnectRequest{LastZxidSeen: int64(c.seen), TimeoutMs: c.load.timeoutMs, SessionID: int64(c.session), Password: c.password[:], HasReadOnly: true, ReadOnly: c.mayRead}
 		b := zk.BeginFrame(nil)
 		b = q.Append(b)
 		zk.EndFrame(b, 0)
@@ -160,7 +166,7 @@ func (c *client) lost(p *pipe, why string) {
 		return
 	}
 	c.tell("client %d loses member %d: %s", c.id, p.member.id, why)
-	c.pipe, c.ready, c.resetting, c.caught = nil, false, false, nil
+	c.pipe, c.ready, c.readOnly, c.resetting, c.caught = nil, false, false, false, nil
 	for _, r := range c.pending {
 		c.history().unknown(r)
 		if r.op == zk.OpCloseSession {
@@ -224,7 +230,10 @@ func (c *client) connected(r *zk.Reader) {
 		c.broken("sessions live", "client %d asked for session %x and got %x", c.id, uint64(c.session), q.SessionID)
 	}
 	fresh := c.session == 0
-	c.session, c.timeoutMs, c.ready = id, q.TimeoutMs, true
+	if q.ReadOnly && (!c.mayRead || !c.servers.ReadOnly || !fresh && c.truth.alive(c.session)) {
+		c.broken("read-only", "client %d: member %d takes session %x in read-only mode", c.id, c.pipe.member.id, uint64(id))
+	}
+	c.session, c.timeoutMs, c.ready, c.readOnly = id, q.TimeoutMs, true, q.ReadOnly
 	copy(c.password[:], q.Password)
 	c.pipe.session = id
 	c.truth.heard(id, c.pipe.member)
@@ -250,7 +259,7 @@ func (c *client) send(r *request, body func(dst []byte) []byte) {
 		b = body(b)
 	}
 	zk.EndFrame(b, 0)
-	if r.writes() {
+	if r.writes() && !c.readOnly {
 		c.pipe.issued = append(c.pipe.issued, issue{tree.Op(r.op), r.path, r.data, c.nowNs})
 	}
 	c.pending = append(c.pending, r)
@@ -300,6 +309,13 @@ func (c *client) answer(q *request, z tree.Zxid, code tree.Code, r *zk.Reader) {
 			c.overdue(z, q)
 		}
 	}
+	if c.readOnly {
+		c.readOnlyAnswers++
+		if q.writes() || q.op == zk.OpSync {
+			c.notWritten(q, code)
+			return
+		}
+	}
 	if q.writes() {
 		c.wrote(q, z, code, r)
 		return
@@ -312,6 +328,22 @@ func (c *client) answer(q *request, z tree.Zxid, code tree.Code, r *zk.Reader) {
 		c.read(q, z, code, r, root)
 	} else if code != tree.SystemError {
 		c.broken("reads", "client %d: %v %s is answered %v", c.id, q.op, q.path, code)
+	}
+}
+
+// notWritten checks the answer of a write in read-only mode.
+func (c *client) notWritten(q *request, code tree.Code) {
+	want := tree.NotReadOnly
+	if q.op == zk.OpCloseSession {
+		want = tree.OK
+	}
+	if code != want {
+		c.broken("read-only", "client %d: %v %s is answered %v by a member that only reads", c.id, q.op, q.path, code)
+	}
+	c.history().refused(q)
+	if q.op == zk.OpCloseSession {
+		c.forget()
+		c.leave("closed its session")
 	}
 }
 
@@ -347,6 +379,9 @@ func (c *client) read(q *request, z tree.Zxid, code tree.Code, r *zk.Reader, roo
 	}
 	if exists != (code == tree.OK) {
 		wrong(nil)
+	}
+	if c.linearizable(q.path) && !c.readOnly && z < q.floor {
+		c.broken("linearizable", "client %d: %v %s is answered at zxid %x, but %x was acknowledged before it was sent", c.id, q.op, q.path, z, q.floor)
 	}
 	switch q.op {
 	case zk.OpGetData:

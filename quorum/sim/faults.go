@@ -11,13 +11,14 @@ import (
 // one where links flap, one where nearly nothing happens. What a fault changes it undoes by itself after a while.
 type injector struct {
 	*world
-	enabled []*fault
-	pace    time.Duration
-	counts  map[string]int
-	down    int // members whose disks may be damaged
-	serial  int
-	undos   []pendingUndo
-	during  int // frames of an image until its receiver or sender crashes; 0: none does
+	enabled   []*fault
+	pace      time.Duration
+	counts    map[string]int
+	idle      bool // the fault that was drawn found nothing to do
+	serial    int
+	undos     []pendingUndo
+	afterVote bool // the next that gives a vote loses power
+	during    int  // frames of an image until its receiver or sender crashes; 0: none does
 }
 
 // fault is one kind of bad luck.
@@ -97,6 +98,12 @@ var faults = []fault{
 		}
 	}},
 	{"crash during an image transfer", func(i *injector) { i.during = 1 + i.faultDice.IntN(6) }},
+	{"voter loses power", func(i *injector) { // right after its vote, and whom it voted for is not heard of
+		if l := i.leader(); i.stop(l, 100) {
+			i.afterVote = true
+			i.undo(func() { i.afterVote = false })
+		}
+	}},
 	{"all restarted", func(i *injector) {
 		keep := []int{0, 50, 100}[i.faultDice.IntN(3)]
 		for _, m := range i.members {
@@ -110,8 +117,8 @@ var faults = []fault{
 			m.restartIn(spread(i.faultDice, 4*time.Second))
 		}
 	}},
-	{"paused process", func(i *injector) { i.any().pause(spread(i.faultDice, time.Second)) }},
-	{"paused leader", func(i *injector) { i.leader().pause(spread(i.faultDice, 1500*time.Millisecond)) }},
+	{"paused process", func(i *injector) { i.pause(i.any(), spread(i.faultDice, time.Second)) }},
+	{"paused leader", func(i *injector) { i.pause(i.leader(), spread(i.faultDice, 1500*time.Millisecond)) }},
 	{"slow processor", func(i *injector) {
 		m := i.any()
 		m.cpu = 10 * time.Millisecond
@@ -167,15 +174,21 @@ var faults = []fault{
 		}
 	}},
 	{"member promoted", func(i *injector) { i.reconfig(i.line(i.any(), false), "") }},
+	{"member's role in doubt", func(i *injector) { // one request after the other, none waits for the one before
+		if m := i.any(); i.undamaged() && i.reconfig(i.line(m, !m.observer), "") {
+			i.reconfig(i.line(m, m.observer), "")
+		}
+	}},
 	{"member removed", func(i *injector) {
 		if i.undamaged() {
 			i.reconfig("", fmt.Sprint(i.any().id))
 		}
 	}},
 	{"member added", func(i *injector) {
+		i.idle = true
 		if e := i.truth.root().Ensemble(); e != nil {
 			if lines := i.missing(); len(lines) > 0 {
-				i.reconfig(lines[i.faultDice.IntN(len(lines))], "")
+				i.idle = !i.reconfig(lines[i.faultDice.IntN(len(lines))], "")
 			}
 		}
 	}},
@@ -248,7 +261,7 @@ func FaultKinds() int { return len(faults) }
 const troubleLasts = 500 * time.Millisecond
 
 func newInjector(w *world) *injector {
-	i := &injector{world: w, counts: map[string]int{}, down: (len(w.members) - 1) / 2}
+	i := &injector{world: w, counts: map[string]int{}}
 	share := []int{10, 30, 60, 100}[w.faultDice.IntN(4)]
 	for k := range faults {
 		if chance(w.faultDice, share) && w.opt.allows(faults[k].name) {
@@ -266,8 +279,11 @@ func (i *injector) next() {
 	}
 	f := i.enabled[i.faultDice.IntN(len(i.enabled))]
 	i.tell("fault: %s", f.name)
-	i.counts[f.name]++
+	i.idle = false
 	f.do(i)
+	if !i.idle {
+		i.counts[f.name]++
+	}
 	i.after(spread(i.faultDice, i.pace), "fault", 0, 0, i.next)
 }
 
@@ -301,7 +317,7 @@ func (i *injector) stopAll() {
 	for len(i.undos) > 0 {
 		i.undoNow(i.undos[0].serial)
 	}
-	i.during = 0
+	i.during, i.afterVote = 0, false
 	for _, a := range i.members {
 		for _, b := range i.members {
 			i.fabric.setCut(a.id, b.id, false)
@@ -349,9 +365,17 @@ func (i *injector) two() (a, b uint64) {
 	return i.members[x].id, i.members[y].id
 }
 
-// may says whether one more member may lose its disk's last writes or end: a member that never comes back counts for
-// good, others only while they are away, and those may be all.
-func (i *injector) may(m *member) bool { return m.up() }
+// may says whether a member runs, so that it can end. All may be down at once: what they wrote down is there again.
+func (i *injector) may(m *member) bool {
+	i.idle = !m.up()
+	return m.up()
+}
+
+// pause has a member stand still.
+func (i *injector) pause(m *member, d time.Duration) {
+	i.idle = !m.running || m.paused
+	m.pause(d)
+}
 
 // stop crashes a member and has it started again.
 func (i *injector) stop(m *member, keep int) bool {
@@ -367,6 +391,7 @@ func (i *injector) stop(m *member, keep int) bool {
 func (i *injector) undamaged() bool {
 	for _, m := range i.members {
 		if m.flawed || m.retired != "" {
+			i.idle = true
 			return false
 		}
 	}
@@ -459,6 +484,19 @@ func (i *injector) around(id uint64, out, in bool) (pairs [][2]uint64) {
 	return pairs
 }
 
+// voted is told of a vote that was given. The voter forgets what it did not write down, and the others learn of the new leader
+// late: whoever counts on the vote a second time gets it if it was not written down.
+func (i *injector) voted(voter, candidate uint64) {
+	i.afterVote = false
+	i.after(time.Millisecond, "voter", voter, candidate, func() {
+		i.cutFor(i.around(candidate, true, false))
+		if m := i.fabric.member(voter); m.up() {
+			m.crash(0, "power lost after a vote")
+			m.restartIn(spread(i.faultDice, 20*time.Millisecond))
+		}
+	})
+}
+
 // split cuts the members into two halves.
 func (i *injector) split() {
 	var side [2][]uint64
@@ -508,6 +546,7 @@ func (i *injector) client() *client {
 		}
 	}
 	if len(living) == 0 {
+		i.idle = true
 		return nil
 	}
 	return living[i.faultDice.IntN(len(living))]

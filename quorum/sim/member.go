@@ -47,6 +47,7 @@ type member struct {
 	lastIndex uint64   // of the newest commit seen of this process
 	restartNs int64    // when it is to be started again, 0: it runs or stays down
 	ensemble  *tree.Ensemble
+	observer  bool // when all is well
 	wiped     int   // times that its data directory was emptied
 	fullNs    int64 // when its log was full last
 	saved     saved // mutation
@@ -156,6 +157,8 @@ func (m *member) open() {
 	m.server, err = netloop.NewStepped(netloop.Config{
 		Loops: loops, Process: m.process, Logger: logger, ServerID: uint8(m.id), TickMs: serverTickMs,
 		MaxClientConns: -1, ContainerCheckIntervalMs: 500, ContainerMaxPerMinute: 6000, Metrics: metrics, NowNs: m.nowNs64, NowMs: m.nowMs,
+		ReadOnly: m.servers.ReadOnly, LeaderWaitMs: m.servers.LeaderWaitMs,
+		LinearizableReads: m.servers.LinearizableReads, LinearizablePaths: m.servers.LinearizablePaths,
 	}, m.seam, m.planLoop)
 	if err != nil {
 		panic(err)

@@ -29,7 +29,7 @@ func (i *injector) line(m *member, observer bool) string {
 func (i *injector) reconfig(joining, leaving string) bool {
 	for range 4 {
 		c := i.client()
-		if c == nil || !c.ready || c.ending || len(c.pending) > 0 || c.resetting {
+		if c == nil || !c.ready || c.readOnly || c.ending || len(c.pending) > 0 || c.resetting {
 			continue
 		}
 		i.tell("client %d asks for reconfig: joining %q, leaving %q", c.id, joining, leaving)
@@ -43,14 +43,16 @@ func (i *injector) reconfig(joining, leaving string) bool {
 		c.send(&request{op: zk.OpReconfig}, q.Append)
 		return true
 	}
+	i.idle = true
 	return false
 }
 
 // intact says that all members vote, follow one leader and have nearly all there is: the time to damage one. A member that
 // never heard of a leader must not count: with one that forgot all it knew it would take itself for a fresh ensemble.
 func (i *injector) intact() bool {
-	e := i.truth.root().Ensemble()
-	if e == nil || len(e.Voters()) != len(i.members) || i.truth.root().Pending() != nil {
+	i.idle = true
+	root := i.truth.root()
+	if root.Ensemble() == nil || root.Pending() != nil || len(i.missing()) > 0 {
 		return false
 	}
 	lead := i.leader()
@@ -63,17 +65,26 @@ func (i *injector) intact() bool {
 			return false
 		}
 		s := m.quorum.Status()
-		if s.Term != now.Term || s.Leader != lead.id || s.Voters != len(i.members) || s.Role != quorum.Leader && s.Role != quorum.Follower {
+		if s.Term != now.Term || s.Leader != lead.id || s.Voters != i.opt.Members || (s.Role == quorum.Observer) != m.observer || s.Role == quorum.Outside {
 			return false // what the leader knows of it may be old
 		}
 	}
+	i.idle = i.settled(lead) != ""
+	return !i.idle
+}
+
+// settled says what is missing, as the leader knows it, until every member has the role that it should have.
+func (w *world) settled(lead *member) string {
 	peers := lead.quorum.Peers()
 	for _, p := range peers {
-		if p.Learner || p.Snapshot {
-			return false
+		if m := w.fabric.member(p.ID); p.Snapshot || p.Learner != m.observer {
+			return fmt.Sprintf("member %d is not what it should be: %+v", p.ID, p)
 		}
 	}
-	return len(peers) == len(i.members)-1
+	if len(peers) != len(w.members)-1 || lead.observer {
+		return fmt.Sprintf("member %d leads %d others", lead.id, len(peers))
+	}
+	return ""
 }
 
 // wipe empties a member's data directory while it is down.
@@ -106,7 +117,7 @@ func (i *injector) replace(m *member) {
 			m.wipe("replaced")
 			m.restartIn(spread(i.faultDice, 200*time.Millisecond))
 		}
-		i.reconfig(i.line(m, false), "")
+		i.reconfig(i.line(m, m.observer), "")
 		i.after(500*time.Millisecond, "replace", m.id, 0, again)
 		tries = 39 // once more at most
 	}
@@ -125,12 +136,12 @@ func (i *injector) restore() {
 	}
 }
 
-// missing are the members that do not vote, as reconfig lines.
+// missing are the members that are not there or in another role than they should be, as reconfig lines.
 func (i *injector) missing() (lines []string) {
 	e := i.truth.root().Ensemble()
 	for _, m := range i.members {
-		if l, in := e.Member(m.id); !in || l.Observer {
-			lines = append(lines, i.line(m, false))
+		if l, in := e.Member(m.id); !in || l.Observer != m.observer {
+			lines = append(lines, i.line(m, m.observer))
 		}
 	}
 	return lines
@@ -155,15 +166,10 @@ func (w *world) membersDiffer() string {
 		if s.Role != quorum.Leader {
 			continue
 		}
-		for _, p := range m.quorum.Peers() {
-			if p.Learner || p.Snapshot {
-				return fmt.Sprintf("member %d is no voter yet: %+v", p.ID, p)
-			}
-		}
-		if s.Voters != len(w.members) {
+		if s.Voters != w.opt.Members {
 			return fmt.Sprintf("%d members vote", s.Voters)
 		}
-		return ""
+		return w.settled(m)
 	}
 	return "nobody leads"
 }

@@ -253,6 +253,9 @@ func (p *port) Send(to uint64, kind quorum.Lane, frame []byte) bool {
 			f.after(0, "crash", id, 0, func() { f.faults.stop(f.member(id), f.diskDice.IntN(101)) })
 		}
 	}
+	if f.faults.afterVote && kind == quorum.LaneRaft && isVote(frame) {
+		f.faults.voted(l.from, to)
+	}
 	for _, tap := range f.taps {
 		var what tapped
 		if frame, what = tap(l.from, to, kind, frame); what == tapDrop {
@@ -261,6 +264,12 @@ func (p *port) Send(to uint64, kind quorum.Lane, frame []byte) bool {
 	}
 	f.fly(l, frame)
 	return true
+}
+
+// isVote says whether a frame gives a vote that counts.
+func isVote(frame []byte) bool {
+	var m pb.Message
+	return frame[0] == frameRaft && proto.Unmarshal(frame[1:], &m) == nil && m.GetType() == pb.MsgVoteResp && !m.GetReject()
 }
 
 func chance1000(f *fabric, mille int) bool { return mille > 0 && f.netDice.IntN(1000) < mille }

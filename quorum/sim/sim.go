@@ -3,8 +3,10 @@ package sim
 import (
 	crand "crypto/rand"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"holt/quorum"
@@ -39,6 +41,7 @@ type Result struct {
 	Writes   int
 	Expired  int
 	Images   int // states taken whole from another member
+	ReadOnly int // requests answered in read-only mode
 	Faults   map[string]int
 	Unproven int // registers whose history porcupine could not decide in time
 }
@@ -89,16 +92,22 @@ func newWorld(opt Options) *world {
 	w.fabric = newFabric(w)
 	w.wire = &wire{world: w, delay: 200 * time.Microsecond, cut: map[[2]uint64]bool{}}
 	var lines []tree.Member
-	for id := 1; id <= w.opt.Members; id++ {
-		lines = append(lines, tree.Member{ID: uint8(id), Host: "10.1.0." + strconv.Itoa(id), PeerPort: 2888, ElectionPort: 3888, ClientAddr: "0.0.0.0:2181"})
+	observers := shape.IntN(5) / 3 // mostly none
+	for id := 1; id <= w.opt.Members+observers; id++ {
+		lines = append(lines, tree.Member{
+			ID: uint8(id), Host: "10.1.0." + strconv.Itoa(id), PeerPort: 2888, ElectionPort: 3888, ClientAddr: "0.0.0.0:2181",
+			Observer: id > w.opt.Members,
+		})
 	}
 	e, err := tree.NewEnsemble(lines, 0)
 	if err != nil {
 		panic(err)
 	}
 	for id := range lines {
-		newMember(w, uint64(id+1)).ensemble = e
+		m := newMember(w, uint64(id+1))
+		m.ensemble, m.observer = e, lines[id].Observer
 	}
+	w.drawServers(shape)
 	w.mutate(opt.Mutation)
 	for range 2 + shape.IntN(5) {
 		newClient(w, len(w.clients))
@@ -108,6 +117,31 @@ func newWorld(opt Options) *world {
 	}
 	w.faults = newInjector(w)
 	return w
+}
+
+// drawServers decides what the members' configuration says about reads.
+func (w *world) drawServers(d *rand.Rand) {
+	switch d.IntN(4) {
+	case 0:
+		w.servers.LinearizableReads = true
+	case 1:
+		w.servers.LinearizablePaths = [][]byte{[]byte("/r0"), []byte("/d")}
+	}
+	w.servers.ReadOnly = d.IntN(2) == 0
+	w.servers.LeaderWaitMs = []int{300, 1000, 2000}[d.IntN(3)]
+}
+
+// linearizable says whether the members' configuration makes a read of path linearizable.
+func (w *world) linearizable(path string) bool {
+	if w.servers.LinearizableReads {
+		return true
+	}
+	for _, prefix := range w.servers.LinearizablePaths {
+		if rest, ok := strings.CutPrefix(path, string(prefix)); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
 }
 
 const (
@@ -198,11 +232,12 @@ func (w *world) describe() string {
 func (w *world) result() Result {
 	r := Result{
 		Trace: w.trace.sum, Steps: w.steps, Time: time.Duration(w.nowNs), Entries: w.truth.index,
-		Terms: len(w.truth.leaders), Expired: w.truth.expired, Images: w.images, Faults: map[string]int{},
+		Terms: len(w.truth.leaders), Expired: w.truth.expired, Images: w.images, Unproven: w.registers.unproven, Faults: map[string]int{},
 	}
 	for _, c := range w.clients {
 		r.Answers += c.answers
 		r.Writes += c.done
+		r.ReadOnly += c.readOnlyAnswers
 	}
 	for k, n := range w.faults.counts {
 		r.Faults[k] = n
@@ -213,7 +248,7 @@ func (w *world) result() Result {
 // handover asks the leader to pass leadership on.
 func (i *injector) handover() {
 	m := i.leader()
-	if m.up() && !m.paused && m.quorum.Status().Role == quorum.Leader {
+	if i.idle = !m.up() || m.paused || m.quorum.Status().Role != quorum.Leader; !i.idle {
 		m.do(func() { m.handover() })
 	}
 }

@@ -4,54 +4,76 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 var (
-	seedsFlag    = flag.String("sim.seeds", "", "seeds to run: 17, or 1-500, or 1-500,900 (default: a few for go test)")
+	seedsFlag    = flag.String("sim.seeds", "", "seeds to run: 17, or 1-500, or 1-500,900 (default: a few)")
+	procsFlag    = flag.Int("sim.procs", 1, "processes that share the seeds")
 	logFlag      = flag.Bool("sim.log", false, "print everything that happens")
 	messagesFlag = flag.Bool("sim.messages", false, "with -sim.log: the messages between members too")
 	mutationFlag = flag.String("sim.mutation", "", "put this bug in")
 	huntFlag     = flag.String("sim.hunt", "", "seeds to look for mutations with")
-	eachFlag     = flag.Bool("sim.each", false, "print a line for each seed")
+	reportFlag   = flag.Bool("sim.report", false, "print one line of JSON for whoever started this process")
+	rewriteFlag  = flag.Bool("rewrite", false, "with -sim.hunt: write testdata/mutations")
 )
+
+// seedsDefault are those of `go test`. `make sim` runs more.
+const seedsDefault = "1-8"
 
 // TestSeeds runs whole clusters.
 func TestSeeds(t *testing.T) {
-	which := *seedsFlag
-	if which == "" {
-		which = "1-40"
+	list := *seedsFlag
+	if list == "" {
+		list = seedsDefault
 	}
-	began := time.Now()
-	var sum Result
-	n := 0
-	for _, seed := range parseSeeds(t, which) {
-		r, v := Run(options(seed))
-		if *eachFlag {
-			fmt.Printf("seed %d trace %016x steps %d time %v entries %d terms %d answers %d writes %d expired %d images %d\n",
-				seed, r.Trace, r.Steps, r.Time, r.Entries, r.Terms, r.Answers, r.Writes, r.Expired, r.Images)
+	seeds := parseSeeds(t, list)
+	var r report
+	if *procsFlag > 1 {
+		r = share(t, seeds)
+	} else {
+		for _, seed := range seeds {
+			r.run(seed)
 		}
-		if v != nil {
-			fmt.Printf("VIOLATION (mutation %q) %v\n", *mutationFlag, v)
-			t.Errorf("the last events:\n  %s\ntrace %016x\nVIOLATION %v", strings.Join(v.Recent, "\n  "), r.Trace, v)
-			if t.Failed() && which == "1-40" {
-				return
-			}
-		}
-		n++
-		sum.Steps, sum.Time, sum.Entries = sum.Steps+r.Steps, sum.Time+r.Time, sum.Entries+r.Entries
-		sum.Terms, sum.Answers, sum.Writes, sum.Expired, sum.Images = sum.Terms+r.Terms, sum.Answers+r.Answers, sum.Writes+r.Writes, sum.Expired+r.Expired, sum.Images+r.Images
 	}
-	t.Logf("%d seeds in %v: %v simulated, %d events, %d entries, %d terms, %d answers, %d writes, %d sessions expired, %d images",
-		n, time.Since(began).Round(time.Millisecond), sum.Time, sum.Steps, sum.Entries, sum.Terms, sum.Answers, sum.Writes, sum.Expired, sum.Images)
+	if *reportFlag {
+		r.print()
+		return
+	}
+	t.Log(r.summary())
+	if idle := r.idleKinds(); len(idle) > 0 && *mutationFlag == "" {
+		t.Errorf("in %d seeds these faults never happened: %s", r.Seeds, strings.Join(idle, ", "))
+	}
+	for _, v := range r.Violations {
+		t.Error(v)
+	}
+}
+
+// A seed is worth something only if it does the same again.
+func TestSameSeedSameTrace(t *testing.T) {
+	for _, seed := range []uint64{1, 5} {
+		if why := differs(seed); why != "" {
+			t.Error(why)
+		}
+	}
+}
+
+// differs runs a seed twice and says what was not the same.
+func differs(seed uint64) string {
+	a, va := Run(options(seed))
+	b, vb := Run(options(seed))
+	a.Unproven, b.Unproven = 0, 0 // depends on real time
+	if !reflect.DeepEqual(a, b) || (va == nil) != (vb == nil) {
+		return fmt.Sprintf("seed %d did not do the same twice:\n%+v %v\n%+v %v", seed, a, va, b, vb)
+	}
+	return ""
 }
 
 func options(seed uint64) Options {
-	o := Options{Seed: seed}
-	o.Mutation = *mutationFlag
+	o := Options{Seed: seed, Mutation: *mutationFlag}
 	if *logFlag {
 		o.Messages = *messagesFlag
 		o.Log = func(line string) { fmt.Fprintln(os.Stderr, line) }
@@ -60,6 +82,7 @@ func options(seed uint64) Options {
 }
 
 func parseSeeds(t *testing.T, list string) (seeds []uint64) {
+	t.Helper()
 	for _, part := range strings.Split(list, ",") {
 		from, to, ranged := strings.Cut(part, "-")
 		a, err := strconv.ParseUint(from, 10, 64)
@@ -67,8 +90,8 @@ func parseSeeds(t *testing.T, list string) (seeds []uint64) {
 		if err == nil && ranged {
 			b, err = strconv.ParseUint(to, 10, 64)
 		}
-		if err != nil {
-			t.Fatalf("-sim.seeds=%s: %v", list, err)
+		if err != nil || b < a {
+			t.Fatalf("seeds %q: want 17, or 1-500, or 1-500,900", list)
 		}
 		for ; a <= b; a++ {
 			seeds = append(seeds, a)
@@ -77,27 +100,10 @@ func parseSeeds(t *testing.T, list string) (seeds []uint64) {
 	return seeds
 }
 
-// TestHunt looks for the first seed that finds each mutation.
-func TestHunt(t *testing.T) {
-	if *huntFlag == "" {
-		t.Skip("-sim.hunt=1-500 looks for seeds that find the mutations")
+func listSeeds(seeds []uint64) string {
+	parts := make([]string, len(seeds))
+	for i, s := range seeds {
+		parts[i] = strconv.FormatUint(s, 10)
 	}
-	for _, m := range Mutations {
-		if *mutationFlag != "" && *mutationFlag != m.Name {
-			continue
-		}
-		began, found := time.Now(), false
-		for _, seed := range parseSeeds(t, *huntFlag) {
-			o := options(seed)
-			o.Mutation = m.Name
-			if _, v := Run(o); v != nil {
-				t.Logf("%-50q seed %d after %v: %.150v", m.Name, seed, time.Since(began).Round(time.Millisecond), v)
-				found = true
-				break
-			}
-		}
-		if !found {
-			t.Errorf("%q: not found in %v", m.Name, time.Since(began).Round(time.Millisecond))
-		}
-	}
+	return strings.Join(parts, ",")
 }

@@ -6,6 +6,8 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
+
+	"holt/netloop"
 )
 
 // world is everything that a seed decides: the time, what happens next, and the dice.
@@ -26,6 +28,7 @@ type world struct {
 	recent  [recentMax]note
 	recents uint64
 
+	servers   netloop.Config // what seeds decide of it
 	members   []*member
 	fabric    *fabric
 	clients   []*client
