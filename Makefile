@@ -48,6 +48,20 @@ fuzz: ## every fuzz target for TIME=30s each (PKG=./netloop/wire for one package
 bench: ## every Go benchmark once, with allocations (PKG=./tree ARGS='-bench=Get -count=6')
 	go test -run '^$$' -bench . -benchmem -timeout 60m $(ARGS) $(PKG)
 
+SIM := CGO_ENABLED=0 go test ./quorum/sim -count=1 -timeout 0 -v
+
+.PHONY: sim
+sim: ## whole clusters from seeds: SEEDS=1-1000 on all cores, or SEED=17 with all that happens (docs/simulation.md)
+ifdef SEED
+	$(SIM) -run 'TestSeeds$$' -sim.seeds=$(SEED) -sim.log $(ARGS)
+else
+	$(SIM) -run 'TestSeeds$$' -sim.seeds=$(or $(SEEDS),1-500) -sim.procs=$(or $(PROCS),$(shell nproc)) $(ARGS)
+endif
+
+.PHONY: sim-hunt
+sim-hunt: ## for each bug of other systems that is put in, the first of SEEDS=1-500 that finds it; writes quorum/sim/testdata/mutations
+	$(SIM) -run 'TestHunt$$' -sim.hunt=$(or $(SEEDS),1-500) -rewrite $(ARGS)
+
 .PHONY: crash
 crash: build ## ROUNDS=200 kills of a real server under load, each followed by a check that nothing acknowledged was lost
 	go run ./cmd/crash -rounds $(or $(ROUNDS),200) $(ARGS)

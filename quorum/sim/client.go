@@ -29,7 +29,6 @@ type client struct {
 	timeoutMs int32
 	xid       int32
 	seen      tree.Zxid // the newest that a reply told of
-	floor     tree.Zxid // a sync that was answered promises at least this
 	in        []byte
 	pending   []*request
 	heardNs   int64
@@ -49,9 +48,8 @@ type client struct {
 
 	readOnlyAnswers int
 
-	serial   int
-	bound    int64 // when that was called which this session had confirmed last
-	retryNs  time.Duration
+	serial int
+	bound  int64 // when that was called which this session had confirmed last
 }
 
 // request is one that was sent and not answered yet.

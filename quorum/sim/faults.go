@@ -185,14 +185,15 @@ var faults = []fault{
 		}
 	}},
 	{"member added", func(i *injector) {
-		i.idle = true
 		if e := i.truth.root().Ensemble(); e != nil {
 			if lines := i.missing(); len(lines) > 0 {
-				i.idle = !i.reconfig(lines[i.faultDice.IntN(len(lines))], "")
+				i.reconfig(lines[i.faultDice.IntN(len(lines))], "")
+				return
 			}
 		}
+		i.replace(i.any(), false) // one has to be out first
 	}},
-	{"member replaced", func(i *injector) { i.replace(i.any()) }},
+	{"member replaced", func(i *injector) { i.replace(i.any(), true) }},
 	{"data directory emptied", func(i *injector) {
 		if m := i.any(); i.intact() {
 			m.wipe("its data directory is emptied")

@@ -24,17 +24,16 @@ type member struct {
 	image *image
 	clock clock
 
-	running  bool
-	paused   bool
-	resumeNs int64
-	run      uint64 // counts starts, so that events planned for a former process are known
-	process  uint32
-	log      *wal.Log
-	quorum   *quorum.Quorum
-	port     *port
-	seam     *seam
-	server   *netloop.Stepped
-	conns    []*pipe
+	running bool
+	paused  bool
+	run     uint64 // counts starts, so that events planned for a former process are known
+	process uint32
+	log     *wal.Log
+	quorum  *quorum.Quorum
+	port    *port
+	seam    *seam
+	server  *netloop.Stepped
+	conns   []*pipe
 
 	poked     bool
 	flushing  bool
@@ -47,7 +46,7 @@ type member struct {
 	lastIndex uint64   // of the newest commit seen of this process
 	restartNs int64    // when it is to be started again, 0: it runs or stays down
 	ensemble  *tree.Ensemble
-	observer  bool // when all is well
+	observer  bool  // when all is well
 	wiped     int   // times that its data directory was emptied
 	fullNs    int64 // when its log was full last
 	saved     saved // mutation
@@ -57,11 +56,10 @@ func (m *member) up() bool { return m.running }
 
 // clock is a member's view of the time.
 type clock struct {
-	baseNs  int64 // true time when the rate was set
-	atNs    int64 // what the clock said then
-	rate    float64
-	wallMs  int64 // added to the wall clock only
-	startNs int64
+	baseNs int64 // true time when the rate was set
+	atNs   int64 // what the clock said then
+	rate   float64
+	wallMs int64 // added to the wall clock only
 }
 
 func (c *clock) ns(trueNs int64) int64 { return c.atNs + int64(float64(trueNs-c.baseNs)*c.rate) }

@@ -27,7 +27,7 @@ func (i *injector) line(m *member, observer bool) string {
 
 // reconfig has some client send a reconfig request. It says whether one could.
 func (i *injector) reconfig(joining, leaving string) bool {
-	for range 4 {
+	for range 16 {
 		c := i.client()
 		if c == nil || !c.ready || c.readOnly || c.ending || len(c.pending) > 0 || c.resetting {
 			continue
@@ -98,8 +98,8 @@ func (m *member) wipe(why string) {
 	m.wiped++
 }
 
-// replace removes a member, empties its data directory once it is out, and adds it again.
-func (i *injector) replace(m *member) {
+// replace removes a member, may empty its data directory once it is out, and adds it again.
+func (i *injector) replace(m *member, wipe bool) {
 	if !i.intact() || !i.reconfig("", fmt.Sprint(m.id)) {
 		return
 	}
@@ -113,11 +113,15 @@ func (i *injector) replace(m *member) {
 			i.after(100*time.Millisecond, "replace", m.id, 0, again)
 			return
 		}
-		if m.up() && tries > 1 {
+		if wipe {
+			wipe = false
 			m.wipe("replaced")
 			m.restartIn(spread(i.faultDice, 200*time.Millisecond))
 		}
-		i.reconfig(i.line(m, m.observer), "")
+		if !i.reconfig(i.line(m, m.observer), "") {
+			i.after(100*time.Millisecond, "replace", m.id, 0, again)
+			return
+		}
 		i.after(500*time.Millisecond, "replace", m.id, 0, again)
 		tries = 39 // once more at most
 	}

@@ -254,10 +254,8 @@ func (s *seam) distort(c *quorum.Commit) {
 	switch {
 	case b.dropEvents && dice.IntN(20) == 0:
 		n.Txns, n.Changes = withoutChanges(n.Txns), nil
-	case b.twiceEvents && len(n.Txns) == 1 && len(n.Changes) > 0 && dice.IntN(4) == 0:
-		n.Changes = append(append([]tree.Change(nil), n.Changes...), n.Changes...)
-		n.Txns = append([]tree.Txn(nil), n.Txns...)
-		n.Txns[0].ChangesTo = n.Txns[0].ChangesFrom + uint32(len(n.Changes))
+	case b.twiceEvents && dice.IntN(4) == 0:
+		n.Txns, n.Changes = twice(n.Txns, n.Changes)
 	case b.lateEvents && len(n.Changes) > 0:
 		// The root comes first, with the answers, and the events a little later.
 		late := &quorum.Commit{Index: c.Index, Root: c.Root, Changes: n.Changes, AtNs: c.AtNs}
@@ -273,6 +271,19 @@ func (s *seam) distort(c *quorum.Commit) {
 		s.member.later("late root", time.Millisecond, func() { s.pass(&quorum.Commit{Index: s.Tail().Index, Root: s.real}) })
 	}
 	s.pass(n)
+}
+
+// twice has each transaction change everything twice.
+func twice(txns []tree.Txn, changes []tree.Change) ([]tree.Txn, []tree.Change) {
+	out, all := append([]tree.Txn(nil), txns...), []tree.Change(nil)
+	for i := range out {
+		t := &out[i]
+		own := changes[t.ChangesFrom:t.ChangesTo]
+		t.ChangesFrom = uint32(len(all))
+		all = append(append(all, own...), own...)
+		t.ChangesTo = uint32(len(all))
+	}
+	return out, all
 }
 
 func withoutChanges(txns []tree.Txn) []tree.Txn {

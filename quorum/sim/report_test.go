@@ -151,6 +151,7 @@ func (r *report) add(o *report) {
 // child runs seeds in another process.
 func child(seeds []uint64) report {
 	c := exec.Command(os.Args[0], "-test.run=^TestSeeds$", "-test.timeout=30m", "-sim.report", "-sim.seeds="+listSeeds(seeds), "-sim.mutation="+*mutationFlag)
+	c.Env = append(os.Environ(), "GOGC=400") // worlds are small: less collecting for a little memory
 	out, err := c.CombinedOutput()
 	var r report
 	_, line, ok := bytes.Cut(out, []byte(reportMark))

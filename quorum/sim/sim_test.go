@@ -22,7 +22,7 @@ var (
 )
 
 // seedsDefault are those of `go test`. `make sim` runs more.
-const seedsDefault = "1-8"
+const seedsDefault = "1-4"
 
 // TestSeeds runs whole clusters.
 func TestSeeds(t *testing.T) {
