@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"holt/cmd/internal/ensemble"
 )
@@ -31,6 +33,7 @@ type house struct {
 	merged string  // those lists in one file, for the adapters
 	door   string  // cmd/conformance/ensemble, built; "" without an ensemble
 	cfg    Config
+	lock   *os.File // on the cache
 }
 
 func newHouse(root string) *house {
@@ -49,7 +52,7 @@ func newHouse(root string) *house {
 // decides it, so that a changed pin is fetched anew and nothing else is.
 func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) error {
 	h.cfg = cfg
-	if err := os.MkdirAll(h.cache, 0o755); err != nil {
+	if err := h.claim(); err != nil {
 		return err
 	}
 	java := slices.Contains(cfg.Servers, "zookeeper") || slices.ContainsFunc(cfg.Suites, func(s string) bool { return s != "kazoo" })
@@ -75,6 +78,22 @@ func (h *house) install(ctx context.Context, cfg Config, logger *slog.Logger) er
 			return fmt.Errorf("installing %s: %w", s.name, err)
 		}
 	}
+	return nil
+}
+
+// claim keeps the cache for this run until the process ends: lists, classes and logs in it are of one run.
+func (h *house) claim() error {
+	if err := os.MkdirAll(h.cache, 0o755); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(h.cache, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("another run uses %s (%w): wait for its end", h.cache, errors.Join(err, f.Close()))
+	}
+	h.lock = f
 	return nil
 }
 

@@ -132,3 +132,22 @@ func checkResults(t *testing.T, got, want []result) {
 		}
 	}
 }
+
+// TestClaim: two runs at a time read each other's lists and remove each other's directories.
+func TestClaim(t *testing.T) {
+	first, second := newHouse(t.TempDir()), &house{}
+	second.cache = first.cache
+	if err := first.claim(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.claim(); err == nil || !strings.Contains(err.Error(), "another run uses") {
+		t.Errorf("a second run: %v", err)
+	}
+	if err := first.lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.claim(); err != nil {
+		t.Errorf("after the end of the first: %v", err)
+	}
+	second.lock.Close()
+}
