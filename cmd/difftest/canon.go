@@ -238,16 +238,16 @@ func allZero(b []byte) bool {
 	return true
 }
 
-// timeTolerance is how far apart the two servers' clocks may stamp one write, in ms.
+// timeTolerance is how far apart the two servers may stamp one write, in ms, when neither stalls.
 const timeTolerance = 5000
 
-// same says whether two frames are equal in the sense of the comparison.
-func (a *canonical) same(b *canonical) bool {
+// same says whether two frames are equal in the sense of the comparison. toleranceMs is for times.
+func (a *canonical) same(b *canonical, toleranceMs int64) bool {
 	if !bytes.Equal(a.key, b.key) || len(a.times) != len(b.times) {
 		return false
 	}
 	for i := range a.times {
-		if d := a.times[i] - b.times[i]; d > timeTolerance || d < -timeTolerance {
+		if d := a.times[i] - b.times[i]; d > toleranceMs || d < -toleranceMs {
 			return false
 		}
 	}

@@ -153,7 +153,7 @@ func TestCanonicalForms(t *testing.T) {
 		{"another path", nil, event(100, "/x"), event(1<<32, "/y"), false},
 	} {
 		ca, cb := canonicalFrame(a, tc.q, tc.a), canonicalFrame(b, tc.q, tc.b)
-		if ca.same(&cb) != tc.want {
+		if ca.same(&cb, timeTolerance) != tc.want {
 			t.Errorf("%s: same = %v", tc.name, !tc.want)
 		}
 	}
@@ -175,7 +175,7 @@ func TestEventsOfOneEndHaveNoOrder(t *testing.T) {
 		sortUnordered(b, zxids)
 		same := true
 		for i := range a {
-			same = same && a[i].same(&b[i])
+			same = same && a[i].same(&b[i], timeTolerance)
 		}
 		if same != unordered {
 			t.Errorf("unordered=%v: same=%v", unordered, same)

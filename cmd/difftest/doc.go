@@ -12,9 +12,9 @@
 // The frames that each connection received, replies and watch events in their order, are compared one by one.
 //
 // Values that cannot be equal are put in a common form first: a zxid becomes its distance from the first one of the run; a
-// session id becomes the number of the session; times must be near each other, and equal where ZooKeeper makes them equal;
-// lists of children are sets; the events of one session's end have no order among themselves. Everything else must be equal
-// byte by byte.
+// session id becomes the number of the session; times must be near each other, and equal where ZooKeeper makes them equal (a
+// server that stalls may stamp a write as much later as it took to answer); lists of children are sets; the events of one
+// session's end have no order among themselves. Everything else must be equal byte by byte.
 //
 // Choosing what to send next uses only the seed and the reference's answers. A generator that knows which nodes
 // exist finds more than one that guesses; since both servers' answers are compared before the next choice, the run
