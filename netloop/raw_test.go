@@ -28,12 +28,21 @@ type reply struct {
 
 func dialRaw(t *testing.T, addr string) *rawClient {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	c, err := tryDialRaw(t, addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// tryDialRaw is dialRaw where the server may refuse.
+func tryDialRaw(t *testing.T, addr string) (*rawClient, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
 	t.Cleanup(func() { c.Close() })
-	return &rawClient{t: t, conn: c}
+	return &rawClient{t: t, conn: c}, nil
 }
 
 // openRaw dials and opens a session.
