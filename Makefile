@@ -55,7 +55,7 @@ sim: ## whole clusters from seeds: SEEDS=1-1000 on all cores, or SEED=17 with al
 ifdef SEED
 	$(SIM) -run 'TestSeeds$$' -sim.seeds=$(SEED) -sim.log $(ARGS)
 else
-	$(SIM) -run 'TestSeeds$$' -sim.seeds=$(or $(SEEDS),1-500) -sim.procs=$(or $(PROCS),$(shell nproc)) $(ARGS)
+	$(SIM) -run 'TestSeeds$$|TestMutationsAreFound$$' -sim.seeds=$(or $(SEEDS),1-500) -sim.procs=$(or $(PROCS),$(shell nproc)) $(ARGS)
 endif
 
 .PHONY: sim-hunt

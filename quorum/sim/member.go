@@ -281,7 +281,10 @@ func (m *member) gaveUp(err error) {
 		m.restartIn(spread(m.faultDice, time.Second))
 	case m.flawed && (errors.As(err, &corrupt) || errors.Is(err, errRotten)):
 		m.crash(100, "its disk is damaged")
-		m.retired = err.Error()
+		if m.retired = err.Error(); m.faults.calm { // found only now; an operator has it refilled
+			m.wipe("refilled: " + m.retired)
+			m.restartIn(spread(m.faultDice, time.Second))
+		}
 	default:
 		m.broken("members go on", "member %d gave up: %v", m.id, err)
 	}
