@@ -45,7 +45,13 @@ func (l *loop) asked() {
 func (l *loop) takeTouched() []tree.SessionID {
 	var ids []tree.SessionID
 	for _, c := range l.conns {
-		if c == nil || c.session == 0 {
+		if c == nil {
+			continue
+		}
+		if c.session == 0 {
+			if c.claims != 0 {
+				ids = append(ids, c.claims)
+			}
 			continue
 		}
 		if c.readOnly {

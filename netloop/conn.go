@@ -81,6 +81,7 @@ type conn struct {
 	idsIn []byte // ids as commands carry them
 
 	session   tree.SessionID
+	claims    tree.SessionID // what a ConnectRequest that waits asks for, if its password is right as far as is known here
 	password  [wire.PasswordBytes]byte
 	timeoutMs int32
 

@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"crypto/rand"
+	"crypto/subtle"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,7 @@ func (l *loop) connect(c *conn, payload []byte) bool {
 		return true
 	}
 	s := l.quorum.Status()
+	l.claim(c, &q)
 	switch {
 	case led(&s):
 	case l.readOnly(&s, l.nowNs):
@@ -66,6 +68,15 @@ func (l *loop) connect(c *conn, payload []byte) bool {
 	l.commands = tree.AppendAttachSession(l.commands, &head,
 		&tree.AttachSession{ID: tree.SessionID(q.SessionID), TimeoutMs: c.timeoutMs, Password: c.password})
 	return true
+}
+
+// claim notes the session that a ConnectRequest asks for. However long attaching takes, and without a quorum it takes its
+// time, the client was heard of.
+func (l *loop) claim(c *conn, q *wire.ConnectRequest) {
+	s, ok := l.root.Session(tree.SessionID(q.SessionID))
+	if ok && subtle.ConstantTimeCompare(s.Password[:], q.Password) == 1 {
+		c.claims = s.ID
+	}
 }
 
 func (l *loop) clampTimeout(ms int32) int32 {

@@ -209,6 +209,21 @@ func TestN7_TouchesOfFollowers(t *testing.T) {
 	}
 }
 
+// TestN7_WaitingToAttach: a client that has come in time does not lose its session because attaching takes long. quorum/sim found
+// it (seed 535): the leader had lost its quorum, and what it proposed then was committed when there was one again.
+func TestN7_WaitingToAttach(t *testing.T) {
+	leader, follower := newFakeEnsemble(t)
+	_, addrA := startServer(t, leader, func(c *Config) { c.TickMs = 100 })
+	_, addrB := startServer(t, follower, func(c *Config) { c.TickMs = 100; c.ServerID = 2 })
+	w, c := openRaw(t, addrA), dialRaw(t, addrA)
+	c.connect(wire.ConnectRequest{TimeoutMs: 600, Password: make([]byte, 16)})
+	release := leader.holdBack(follower)
+	w.call(1, wire.OpCreate, createBody("/a", "", 0))
+	c.conn.Close()
+	time.AfterFunc(1500*time.Millisecond, release)
+	attach(t, addrB, c, 0)
+}
+
 // TestN7_NewLeaderGivesFullTimeouts: clocks stand still without leadership, and what a former leader thought had expired
 // is not proposed to the next one.
 func TestN7_NewLeaderGivesFullTimeouts(t *testing.T) {
