@@ -59,10 +59,12 @@ func (l *loop) unhold() {
 func (l *loop) replaced(root *tree.Root) {
 	n := 0
 	for _, c := range l.conns {
-		if c == nil || !c.live() || c.stage == stageFresh || c.readOnly {
+		if c == nil || !c.live() || c.stage == stageFresh {
 			continue
 		}
-		if s, ok := root.Session(c.session); ok && s.Owner == c.origin() && c.queue.writes == 0 && !l.watches.Watching(c.slot) {
+		s, ok := root.Session(c.session)
+		sure := c.readOnly || ok && s.Owner == c.origin() && c.queue.writes == 0
+		if sure && !l.watches.Watching(c.slot) {
 			continue
 		}
 		l.drop(c, "the state was replaced by another member's")

@@ -125,3 +125,24 @@ func TestReadOnlySilence(t *testing.T) {
 	silent.ended()
 	usable(t, heard, "a client that pings")
 }
+
+// TestReadOnlyInstalled: a state that came whole before read-only mode is over leaves no read-only connection that watches: events
+// may be missing. quorum/sim found it (seed 700).
+func TestReadOnlyInstalled(t *testing.T) {
+	q := newFakeQuorum(t)
+	_, addr := startServer(t, q, func(c *Config) { c.ReadOnly = true; c.LeaderWaitMs = 50 })
+	q.leaderless(0)
+	fresh := wire.ConnectRequest{TimeoutMs: 4000, Password: make([]byte, 16), HasReadOnly: true, ReadOnly: true}
+	watching, idle := dialRaw(t, addr), dialRaw(t, addr)
+	for _, c := range []*rawClient{watching, idle} {
+		if c.connect(fresh); !c.session.ReadOnly {
+			t.Fatalf("%+v, want a read-only session", c.session)
+		}
+	}
+	watching.call(1, wire.OpExists, watchBody("/x", true))
+	q.publish(&quorum.Commit{Root: q.Tail().Root, Installed: true})
+	watching.ended()
+	if p := idle.call(1, wire.OpExists, watchBody("/", false)); p.Err != 0 {
+		t.Errorf("one that watches nothing: %+v", p.ReplyHeader)
+	}
+}
