@@ -61,7 +61,7 @@ type goClient struct {
 // run works until stop is closed.
 func (c *goClient) run(stop <-chan struct{}) {
 	c.open()
-	defer c.conn.Close()
+	defer func() { c.conn.Close() }() // the one it has by then
 	next := time.NewTimer(0)
 	defer next.Stop()
 	for {
