@@ -17,14 +17,16 @@ import (
 type quiet struct {
 	bytes  int
 	writes int
+	unsent int // what Outbound says
+	closed int
 }
 
 func (q *quiet) Wake()                     {}
 func (q *quiet) Again()                    {}
 func (q *quiet) After(time.Duration)       {}
 func (q *quiet) Write(b []byte)            { q.bytes += len(b); q.writes++ }
-func (q *quiet) Close()                    {}
-func (q *quiet) Outbound() int             { return 0 }
+func (q *quiet) Close()                    { q.closed++ }
+func (q *quiet) Outbound() int             { return q.unsent }
 func (q *quiet) Pause() bool               { return true }
 func (q *quiet) Resume()                   {}
 func (q *quiet) Detach() (net.Conn, error) { return nil, io.ErrClosedPipe }

@@ -91,6 +91,8 @@ type conn struct {
 	sinceNs int64
 	stats   connStats
 
+	lingersNs int64 // until when it is waited for while it is closed, 0: it is not
+
 	awaitsNs int64  // since when its ConnectRequest waits for the ensemble, 0: it does not
 	heardNs  int64  // read-only: when it was heard of
 	round    uint64 // the last loop.confirmNext that has reads of it

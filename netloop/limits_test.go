@@ -673,3 +673,29 @@ func TestMove(t *testing.T) {
 		t.Errorf("the client that was there got %v", p.Err)
 	}
 }
+
+// TestLastReplies: a connection that is to be closed stays until its client has read what it is owed, or has read nothing for
+// lingerMax: gnet drops what a Close finds unsent.
+func TestLastReplies(t *testing.T) {
+	for _, reads := range []bool{true, false} {
+		k := &quiet{}
+		l, c := quietLoop(t, k)
+		nowNs := int64(1)
+		l.cfg.NowNs = func() int64 { return nowNs }
+		k.unsent = 100_000
+		l.receive(c, frames(1, wire.OpCloseSession, nil))
+		for range 100 {
+			nowNs += int64(lingerMax) / 90
+			l.turn()
+			if reads && k.unsent > 0 {
+				k.unsent -= 1000
+			}
+			if reads && k.unsent > 0 && k.closed > 0 && nowNs < int64(lingerMax) {
+				t.Fatalf("closed with %d bytes unsent", k.unsent)
+			}
+		}
+		if k.closed == 0 {
+			t.Errorf("not closed; client reads: %t, unsent %d", reads, k.unsent)
+		}
+	}
+}

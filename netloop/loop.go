@@ -313,55 +313,11 @@ func (l *loop) flush(c *conn) {
 	if c.stage == stageGone {
 		return
 	}
-	if c.stage == stageClosing && (c.choked || len(c.parts) == 0 && len(c.out) == 0) {
-		c.link.Close()
+	if c.stage == stageClosing {
+		l.end(c)
 		return
 	}
 	l.restrain(c)
-}
-
-// restrain stops a client that does not read: its requests wait, and when events pile up it is closed.
-func (l *loop) restrain(c *conn) {
-	unsent := c.link.Outbound()
-	if unsent < outboundBytesSoft && len(c.parts) == 0 {
-		return
-	}
-	if unsent+len(c.out) > l.cfg.OutboundBytesMax {
-		l.cfg.Metrics.ConnsSlow.Inc()
-		l.log.Warn("closing connection that does not read", "client", c.addr, "session", sessionText(c.session), "unsent", unsent+len(c.out))
-		c.stage = stageClosing
-		c.link.Close()
-		return
-	}
-	if unsent >= outboundBytesSoft && !c.choked {
-		c.choked = true
-		c.stall |= stallOutbound
-		l.choked = append(l.choked, c)
-	}
-}
-
-// pollInterval is how often clients that do not read are looked at: gnet does not say when it has written everything.
-const pollInterval = 2 * time.Millisecond
-
-// poll lets go on whose client has read.
-func (l *loop) poll() {
-	kept := l.choked[:0]
-	for _, c := range l.choked {
-		switch {
-		case c.stage == stageGone:
-		case c.link.Outbound() < outboundBytesSoft/2:
-			c.choked = false
-			l.mark(c)
-			l.relieve(c, stallOutbound)
-		default:
-			kept = append(kept, c)
-		}
-	}
-	clear(l.choked[len(kept):])
-	l.choked = kept
-	if len(kept) > 0 {
-		l.host.After(pollInterval)
-	}
 }
 
 // watchFlag tells the publisher whether commits without local transactions concern this loop. A commit may have been
