@@ -34,7 +34,7 @@ type image struct {
 	report  func(Checkpoint)
 	cut     func(mark)              // the log begins after this mark now
 	arrived func(*installed, error) // an image from a peer is in the store, and the log begins after it
-	index   atomic.Uint64           // of the last entry in the store
+	index   atomic.Uint64           // of the last entry in the store, once the log is cut too
 	failed  atomic.Uint64           // writes that failed
 
 	mu   sync.Mutex
@@ -164,7 +164,9 @@ func (m *image) write(j imageJob) {
 	if err == nil {
 		err = m.cutLog(j.cutTo)
 	}
-	if err != nil {
+	if err == nil {
+		m.index.Store(j.mark.index)
+	} else {
 		m.failed.Add(1)
 	}
 	m.report(Checkpoint{Zxid: j.root.Zxid(), Index: j.mark.index, Duration: time.Since(start), Err: err})
@@ -188,7 +190,11 @@ func (m *image) replace(i *installed) error {
 	if err := m.put(nil, i.point); err != nil {
 		return err
 	}
-	return m.log.Reset(i.mark.index, i.mark.term)
+	if err := m.log.Reset(i.mark.index, i.mark.term); err != nil {
+		return err
+	}
+	m.index.Store(i.mark.index)
+	return nil
 }
 
 // put makes the store hold p instead of from; nil is whatever it holds.
@@ -201,6 +207,5 @@ func (m *image) put(from *tree.Root, p point) error {
 		return err
 	}
 	m.last = p.root
-	m.index.Store(p.mark.index)
 	return nil
 }
