@@ -109,7 +109,10 @@ func runCampaign(ctx context.Context, args []string) error {
 	if keep {
 		return nil
 	}
-	return os.RemoveAll(o.dir)
+	for _, m := range c.members.Members {
+		err = errors.Join(err, m.ReleaseDisk())
+	}
+	return errors.Join(err, os.RemoveAll(o.dir))
 }
 
 func (c *campaign) run(ctx context.Context) (err error) {

@@ -155,6 +155,14 @@ func (m *Member) LimitDisk(bytes int64) error {
 	return os.WriteFile(m.Data()+"/myid", myid, 0o644)
 }
 
+// ReleaseDisk undoes LimitDisk: what was on that disk is gone. The member must have ended.
+func (m *Member) ReleaseDisk() error {
+	if err := syscall.Unmount(m.Data(), 0); err != nil {
+		return fmt.Errorf("unmounting the disk of member %d: %w", m.ID, err)
+	}
+	return nil
+}
+
 // ballast is the file that FillDisk makes.
 const ballast = "/ballast"
 
