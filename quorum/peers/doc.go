@@ -25,8 +25,9 @@
 //	P1  What a stream delivers is a prefix of what was sent on it, in order and unchanged. A frame whose checksum does not
 //	    hold ends the stream.
 //	P2  Whoever sent on a stream that ended without Reset or Close is told Broken before Send succeeds again. On lanes
-//	    other than raft's, Send has refused a frame in between, so that a single sender cannot miss it. (Raft does not
-//	    mind lost messages, and its streams shall come back without being asked for.)
+//	    other than raft's, Send has refused a frame since that end. (Raft does not mind lost messages, and its streams
+//	    shall come back without being asked for.) The refusal may come before Broken: a sender that takes Broken from a
+//	    queue may have sent on the new stream by then, so its frames must tell the receiver where they belong.
 //	P3  Per lane and peer, Opened, Receive..., Ended follow each other; nothing of an older stream comes after Opened of
 //	    a newer one.
 //	P4  No call but Close waits for another member, and no lock is held while a Receiver is called.

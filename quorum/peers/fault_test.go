@@ -87,7 +87,7 @@ func (c *faultConn) Close() error {
 	return c.Conn.Close()
 }
 
-// numbered is a frame that says its place: epoch, number in it, then filling that depends on both.
+// numbered is a frame that says its place: stream or round, number, then filling that depends on both.
 func numbered(rnd *rand.Rand, epoch, number uint32) []byte {
 	n := 8 + rnd.IntN(20_000)>>rnd.IntN(14)
 	f := make([]byte, n)
@@ -110,7 +110,7 @@ func placeOf(t *testing.T, f []byte) (epoch, number uint32) {
 }
 
 // Connections break anywhere, also within the handshake's answer and within frames. Whatever arrives between Opened and
-// Ended is one epoch's beginning without gaps; the sender begins an epoch whenever it is told Broken.
+// Ended was sent one after the other, and the first of it only after Broken had been told for every stream before.
 func TestP1_P2_PrefixUnderBreaks(t *testing.T) {
 	const seed, breaks = 7, 150
 	f := &faults{rnd: rand.New(rand.NewPCG(seed, 1)), breakAt: 300_000}
@@ -118,17 +118,14 @@ func TestP1_P2_PrefixUnderBreaks(t *testing.T) {
 	b := start(t, 2, func(c *Config) { c.Logger = nil })
 	join(a, b)
 	rnd := rand.New(rand.NewPCG(seed, 2))
-	var epoch, number uint32
-	seen := 0 // Brokens
+	var told []int // by frame: how often Broken had been told when Send had taken it
+	seen := 0
 	for limit := time.Now().Add(20 * time.Second); seen < breaks && time.Now().Before(limit); {
-		if a.Send(2, quorum.LaneForward, numbered(rnd, epoch, number)) {
-			number++
+		took := a.Send(2, quorum.LaneForward, numbered(rnd, 0, uint32(len(told))))
+		seen = a.count("broken", 2, quorum.LaneForward)
+		if took {
+			told = append(told, seen)
 			continue
-		}
-		// As the quorum does: whoever is refused looks at what was told before sending again.
-		if n := a.count("broken", 2, quorum.LaneForward); n > seen {
-			seen, number = n, 0
-			epoch++
 		}
 		(*a.byID.Load())[2].lives(b.cfg.Process) // no long pauses
 		time.Sleep(50 * time.Microsecond)
@@ -138,14 +135,14 @@ func TestP1_P2_PrefixUnderBreaks(t *testing.T) {
 	}
 	f.set(func(f *faults) { f.breakAt = 0 })
 	b.Close()
-	checkPrefixes(t, b.recorder)
+	checkRuns(t, b.recorder, told)
 }
 
-func checkPrefixes(t *testing.T, r *recorder) {
+func checkRuns(t *testing.T, r *recorder, told []int) {
 	t.Helper()
-	streams, frames := 0, 0
-	open, last := false, -1
-	var epoch, next uint32
+	streams, frames := 0, 0 // streams that brought something: those the sender has seen
+	open, empty := false, false
+	next := uint32(0)
 	for _, e := range r.events {
 		if e.lane != quorum.LaneForward {
 			continue
@@ -155,8 +152,7 @@ func checkPrefixes(t *testing.T, r *recorder) {
 			if open {
 				t.Fatal("Opened twice without Ended (P3)")
 			}
-			open, next = true, 0
-			streams++
+			open, empty = true, true
 		case "ended":
 			if !open {
 				t.Fatal("Ended without Opened (P3)")
@@ -166,24 +162,27 @@ func checkPrefixes(t *testing.T, r *recorder) {
 			if !open {
 				t.Fatal("a frame outside of a stream (P3)")
 			}
-			ep, n := placeOf(t, e.frame)
-			if n != next {
-				t.Fatalf("stream %d: frame %d of epoch %d, want number %d (P1)", streams, n, ep, next)
+			_, n := placeOf(t, e.frame)
+			switch {
+			case n < next:
+				t.Fatalf("frame %d after %d", n, next-1)
+			case n > next && !empty:
+				t.Fatalf("frame %d within a stream, want %d (P1)", n, next)
+			case empty && told[n] < streams:
+				t.Fatalf("frame %d came on stream %d when Broken had been told %d times (P2)", n, streams+1, told[n])
 			}
-			if n == 0 {
-				if int(ep) <= last {
-					t.Fatalf("stream %d: epoch %d after %d", streams, ep, last)
-				}
-				epoch, last = ep, int(ep)
+			if empty {
+				streams++
 			}
-			if ep != epoch {
-				t.Fatalf("stream %d: epoch %d within %d", streams, ep, epoch)
-			}
-			next++
+			empty = false
+			next = n + 1
 			frames++
 		}
 	}
-	t.Logf("%d streams, %d frames", streams, frames)
+	if streams < 2 {
+		t.Fatal("no stream followed another")
+	}
+	t.Logf("%d streams, %d of %d frames", streams, frames, len(told))
 }
 
 // Any changed bit ends the stream, and nothing changed is handed over.
