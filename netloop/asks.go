@@ -43,7 +43,8 @@ func (l *loop) asked() {
 // us: while a connection waits for an answer or is not read, its client's silence proves nothing. A client that does
 // not take its answers is another matter.
 func (l *loop) takeTouched() []tree.SessionID {
-	var ids []tree.SessionID
+	ids := l.departed
+	l.departed = nil
 	for _, c := range l.conns {
 		if c == nil {
 			continue

@@ -78,7 +78,8 @@ type loop struct {
 	syncs       int64     // the syncs among them
 	stopping    bool
 
-	readOnlyConns int // connections of read-only mode
+	readOnlyConns int              // connections of read-only mode
+	departed      []tree.SessionID // heard of since the clock asked last, on connections that have gone
 
 	asks asks // of other goroutines
 
@@ -174,6 +175,8 @@ func (l *loop) forget(c *conn) {
 	c.stage = stageGone
 	if c.readOnly {
 		l.readOnlyConns--
+	} else if c.touched && c.session != 0 {
+		l.departed = append(l.departed, c.session) // its timeout counts from then on, not from when the clock asked last
 	}
 	l.watches.RemoveConn(c.slot)
 	l.conns[c.slot] = nil

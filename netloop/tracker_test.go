@@ -3,8 +3,10 @@ package netloop
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"holt/perf"
 	"holt/tree"
 )
 
@@ -100,5 +102,25 @@ func BenchmarkTrackerTouch(b *testing.B) {
 		if i%100_000 == 0 {
 			tick(k, 1000)
 		}
+	}
+}
+
+// TestN7_HeardOfBeforeItLeft: what a connection said right before it went counts, although the clock asks later. A session was
+// expired up to an interval between its pings early otherwise (simulator, seed 5383).
+func TestN7_HeardOfBeforeItLeft(t *testing.T) {
+	s := &shared{cfg: Config{Metrics: perf.New(perf.Config{Loops: 1})}}
+	l := newLoop(s, 0)
+	for slot, c := range []*conn{{session: 7, touched: true}, {session: 8}, {session: 9, touched: true, readOnly: true}} {
+		c.loop, c.slot = l, uint32(slot)
+		l.conns = append(l.conns, c)
+	}
+	for _, c := range slices.Clone(l.conns) {
+		l.forget(c)
+	}
+	if got := l.takeTouched(); !slices.Equal(got, []tree.SessionID{7}) {
+		t.Errorf("heard of %v, want [7]", got)
+	}
+	if got := l.takeTouched(); len(got) != 0 {
+		t.Errorf("heard of %v once more", got)
 	}
 }

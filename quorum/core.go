@@ -34,6 +34,7 @@ type core struct {
 // appendJob is one write to the log: durable first, then its responses may be stepped. With a snapshot it replaces the
 // log and the state as a whole.
 type appendJob struct {
+	number    uint64 // in the order of raft; 0: not given yet
 	append    wal.Append
 	entries   []*pb.Entry
 	snapshot  *pb.Snapshot
@@ -127,6 +128,17 @@ func (c *core) durable(j *appendJob) error {
 	c.appending--
 	c.store.stable(j.entries)
 	return c.step(j.responses)
+}
+
+// supersede has j, which holds a state, take the place of older jobs that need not be written any more. What they would
+// have promised is promised when j is durable, which holds a newer hard state.
+func (c *core) supersede(j *appendJob, older []appendJob) {
+	var responses []*pb.Message
+	for i := range older {
+		responses = append(responses, older[i].responses...)
+	}
+	j.responses = append(responses, j.responses...)
+	c.appending -= len(older)
 }
 
 // askReads starts one ReadIndex round for all syncs that wait, if there is somebody to ask.

@@ -38,8 +38,8 @@ type installed struct {
 }
 
 // installing is a state from a peer on its way to take the place of this member's own. The steps: everything appended
-// before is durable; image and log are replaced on the image goroutine; the job's own entries are appended; the apply
-// goroutine goes on from the new state; raft is told.
+// before is durable or was refused; image and log are replaced on the image goroutine; what was refused is dropped; the
+// job's own entries are appended; the apply goroutine goes on from the new state; raft is told.
 type installing struct {
 	offer *installed // has arrived; raft has been asked whether it wants it
 	job   *appendJob // raft's, when it does
@@ -70,8 +70,8 @@ func (q *Quorum) imageArrived(i *installed, err error) {
 
 // offered asks raft whether it wants a state. If so, the next ready has a job with that snapshot.
 func (q *Quorum) offered(i *installed) error {
-	if q.install.job != nil {
-		return nil // one at a time; it is sent again if it is still wanted
+	if q.install.offer != nil {
+		return nil // one at a time, also while raft's job waits for space; it is sent again if it is still wanted
 	}
 	q.install.offer = i
 	if err := q.core.step([]*pb.Message{i.msg}); err != nil {
@@ -124,6 +124,12 @@ func (q *Quorum) installed(a arrived) error {
 	q.core.store.point = a.image.point
 	q.cutBefore, q.logBytes = a.image.mark, 0
 	q.apply.give([]applyJob{{install: a.image}})
+	older := 0
+	for older < len(q.waiting) && q.waiting[older].number < job.number {
+		older++
+	}
+	q.core.supersede(job, q.waiting[:older])
+	q.waiting = q.waiting[older:]
 	q.appendNow(*job)
 	q.appendWaiting()
 	return nil

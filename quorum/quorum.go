@@ -126,7 +126,8 @@ type Quorum struct {
 	taken       map[uint64]*taken // by member
 	reads       []*pb.Message     // questions of other members for a read index
 	held        []byte            // an entry that raft would not take yet
-	waiting     []appendJob       // refused by a full disk, or behind a state that is being installed, in order
+	waiting     []appendJob       // refused by a full disk, or behind a state that is being installed, by number
+	appends     uint64            // numbers given to append jobs
 	install     installing
 	unconfirmed uint64 // index of a state that was taken over, until the leader goes on from there
 	senders     map[uint64]*sender

@@ -146,7 +146,7 @@ func (q *Quorum) appended(d durable) error {
 		q.goOnInstalling()
 		return nil
 	case errors.Is(d.err, wal.ErrFull):
-		q.waiting = append(q.waiting, *d.job)
+		q.wait(*d.job)
 		return nil
 	default:
 		return fmt.Errorf("quorum: appending to the log: %w", d.err)
@@ -236,8 +236,12 @@ func (q *Quorum) append(j appendJob) {
 	if j.append.HardState != nil || len(j.entries) > 0 || j.snapshot != nil {
 		q.promise()
 	}
+	if j.number == 0 {
+		q.appends++
+		j.number = q.appends
+	}
 	if len(q.waiting) > 0 || q.install.job != nil {
-		q.waiting = append(q.waiting, j)
+		q.wait(j)
 		return
 	}
 	if j.snapshot != nil {
@@ -245,6 +249,16 @@ func (q *Quorum) append(j appendJob) {
 		return
 	}
 	q.appendNow(j)
+}
+
+// wait has a job wait in its place: the log may refuse jobs when later ones wait already, and a hard state must never be
+// followed by an older one.
+func (q *Quorum) wait(j appendJob) {
+	at := len(q.waiting)
+	for at > 0 && q.waiting[at-1].number > j.number {
+		at--
+	}
+	q.waiting = slices.Insert(q.waiting, at, j)
 }
 
 func (q *Quorum) appendNow(j appendJob) {

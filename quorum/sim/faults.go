@@ -261,6 +261,9 @@ func FaultKinds() int { return len(faults) }
 // troubleLasts is how long after a fault what was heard may not have been told yet.
 const troubleLasts = 500 * time.Millisecond
 
+// toldAfter is how long after it was heard of a session the leader knows that: members report at intervals.
+const toldAfter = 250 * time.Millisecond
+
 func newInjector(w *world) *injector {
 	i := &injector{world: w, counts: map[string]int{}}
 	share := []int{10, 30, 60, 100}[w.faultDice.IntN(4)]

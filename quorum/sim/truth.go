@@ -3,6 +3,7 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -23,16 +24,16 @@ type truth struct {
 	txns    []txn        // that have a zxid, by zxid
 	changes []change
 
-	leaders map[uint64]uint64 // term: member
-	origins map[tree.Origin]*pipe
-	owners  map[tree.SessionID]tree.Origin
-	ended   map[tree.SessionID]string // sessions that are gone, and why
-	last    map[tree.SessionID]hearing
-	acked   tree.Zxid        // the newest write that some client knows of
-	seen    int              // transactions since ephemerals were looked at
-	trouble map[uint64]int64 // member: when a fault touched it last
-	expired int
-	early   map[tree.SessionID]early
+	leaders  map[uint64]uint64 // term: member
+	origins  map[tree.Origin]*pipe
+	owners   map[tree.SessionID]tree.Origin
+	ended    map[tree.SessionID]string    // sessions that are gone, and why
+	hearings map[tree.SessionID][]hearing // ascending, the newest ones
+	acked    tree.Zxid                    // the newest write that some client knows of
+	seen     int                          // transactions since ephemerals were looked at
+	trouble  map[uint64]int64             // member: when a fault touched it last
+	expired  int
+	early    map[tree.SessionID]early
 }
 
 type txn struct {
@@ -63,7 +64,7 @@ func newTruth(w *world) *truth {
 	t := &truth{
 		world: w, state: tree.New(), leaders: map[uint64]uint64{}, origins: map[tree.Origin]*pipe{},
 		owners: map[tree.SessionID]tree.Origin{}, ended: map[tree.SessionID]string{},
-		last: map[tree.SessionID]hearing{}, trouble: map[uint64]int64{}, early: map[tree.SessionID]early{},
+		hearings: map[tree.SessionID][]hearing{}, trouble: map[uint64]int64{}, early: map[tree.SessionID]early{},
 	}
 	t.roots = append(t.roots, t.state.Root())
 	return t
@@ -308,9 +309,29 @@ func (t *truth) alive(id tree.SessionID) bool {
 	return ok
 }
 
-// heard notes that a member received something of a session.
+// heard notes that a member received something of a session. One that was removed has nobody to tell.
 func (t *truth) heard(id tree.SessionID, m *member) {
-	t.last[id] = hearing{t.nowNs, m.nowNs64(), m.id, m.run}
+	if m.quorum == nil || m.quorum.Status().Role == quorum.Outside {
+		return
+	}
+	h := t.hearings[id]
+	if n := len(h); n > 1 && t.nowNs-h[n-2].atNs < int64(toldAfter)/8 && h[n-1].member == m.id {
+		h = h[:n-1] // the one before is as good
+	}
+	if n := len(h); n > 32 {
+		h = append(h[:0], h[n-16:]...)
+	}
+	t.hearings[id] = append(h, hearing{t.nowNs, m.nowNs64(), m.id, m.run})
+}
+
+// heardOf is when a session was heard of last by the leader m itself, or so long ago by another member that m was told of it.
+func (t *truth) heardOf(id tree.SessionID, m *member) (last hearing, known bool) {
+	for _, h := range slices.Backward(t.hearings[id]) {
+		if h.member == m.id || t.nowNs-h.atNs > int64(toldAfter) {
+			return h, true
+		}
+	}
+	return hearing{}, false
 }
 
 // troubled notes that a fault touches a member: what it has heard may not have been told.
@@ -325,7 +346,7 @@ func (w *world) troubled(ids ...uint64) {
 // judged now and counts once it is in the log: a session that is attached elsewhere before stays.
 func (t *truth) expires(m *member, id tree.SessionID) {
 	s, ok := m.quorum.Tail().Root.Session(id)
-	h, known := t.last[id]
+	h, known := t.heardOf(id, m)
 	if !ok || !known {
 		return
 	}
