@@ -83,6 +83,7 @@ func (q *Quorum) offered(i *installed) error {
 	wanted := slices.ContainsFunc(q.waiting, func(j appendJob) bool { return j.snapshot != nil })
 	if q.install.job == nil && !wanted {
 		q.install.offer = nil
+		q.unconfirmed = q.core.node.BasicStatus().GetCommit() // it is here already
 	}
 	return nil
 }
@@ -135,11 +136,12 @@ func (q *Quorum) installed(a arrived) error {
 	return nil
 }
 
-// confirm tells the leader again how far the state reaches that this member took over. Raft says it once, and a leader that
-// missed it, because the lane broke, would wait for it for ever: it sends nothing to a member that is being sent the state.
+// confirm tells the leader again how far this member is that was sent a state. Raft says it once, and a leader that missed
+// it, because the lane broke, would wait for it for ever: it sends nothing to a member that is being sent the state. What is
+// not durable yet must not be told.
 func (q *Quorum) confirm() {
 	lead, term := q.core.leader()
-	if q.unconfirmed == 0 || lead == raft.None || lead == q.cfg.ID {
+	if q.unconfirmed == 0 || lead == raft.None || lead == q.cfg.ID || q.core.appending > 0 {
 		return
 	}
 	q.send([]*pb.Message{{Type: pb.MsgAppResp.Enum(), From: &q.cfg.ID, To: &lead, Term: &term, Index: &q.unconfirmed}})

@@ -129,7 +129,7 @@ type Quorum struct {
 	waiting     []appendJob       // refused by a full disk, or behind a state that is being installed, by number
 	appends     uint64            // numbers given to append jobs
 	install     installing
-	unconfirmed uint64 // index of a state that was taken over, until the leader goes on from there
+	unconfirmed uint64 // what a state that was sent here reaches to, until the leader goes on from there
 	senders     map[uint64]*sender
 	members     members
 	driver      driver
