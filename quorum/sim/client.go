@@ -43,7 +43,7 @@ type client struct {
 	gone     bool // vanished for good, without closing
 	ending   bool // closeSession was sent
 	done     int  // writes that were answered OK
-	doneNs   int64
+	doneNs   int64 // when a write was answered last
 	answers  int
 
 	readOnlyAnswers int
@@ -471,9 +471,9 @@ func (c *client) wrote(q *request, z tree.Zxid, code tree.Code, r *zk.Reader) {
 		c.leave("closed its session")
 	}
 	c.history().wrote(c, q, code, x)
+	c.doneNs = c.nowNs
 	if code == tree.OK {
 		c.done++
-		c.doneNs = c.nowNs
 	}
 }
 
