@@ -40,9 +40,9 @@ type client struct {
 	idleNs   int64 // it only pings before
 	muteNs   int64 // it says nothing before
 	vanished tree.SessionID
-	gone     bool // vanished for good, without closing
-	ending   bool // closeSession was sent
-	done     int  // writes that were answered OK
+	gone     bool  // vanished for good, without closing
+	ending   bool  // closeSession was sent
+	done     int   // writes that were answered OK
 	doneNs   int64 // when a write was answered last
 	answers  int
 
