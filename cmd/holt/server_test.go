@@ -37,13 +37,21 @@ type testServer struct {
 // freeAddr is an address on which nothing listens now.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close() // with the function: the kernel gives no port twice before
+		addr := listener.Addr().String()
+		if _, given := addrsGiven.LoadOrStore(addr, true); !given {
+			return addr
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
+
+// addrsGiven are the addresses that freeAddr has returned: the kernel may offer one again as soon as nobody listens on it.
+var addrsGiven sync.Map
 
 // serverConfig is that of a server on a free port with its data in dir.
 func serverConfig(t *testing.T, dir string, extra ...config.Setting) *config.Config {
