@@ -8,6 +8,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +33,8 @@ public final class ExternalPeer extends QuorumPeer {
     private static final int LIST_EVERY = 10;
 
     private final Path config;
+    /** Where members of this one's ensemble listen or listened for each other. */
+    private final Set<InetSocketAddress> ensemble = ConcurrentHashMap.newKeySet();
     private volatile ServerProcess process;
     private volatile boolean down;
 
@@ -59,7 +62,12 @@ public final class ExternalPeer extends QuorumPeer {
         this.config = config;
         setMyid(id);
         setTxnFactory(new FileTxnSnapLog(logDir, dataDir));
+        take(members);
+    }
+
+    private void take(QuorumVerifier members) {
         setQuorumVerifier(members, false);
+        members.getAllMembers().values().forEach(server -> ensemble.addAll(server.addr.getAllAddresses()));
     }
 
     /** Writes the file of a member described in code. Server lines that the server has put elsewhere stay there. */
@@ -160,17 +168,20 @@ public final class ExternalPeer extends QuorumPeer {
         return role;
     }
 
-    /** Takes over a newer list of members. A member whose client port has moved is found by the word of the others. */
+    /**
+     * Takes over a newer list of members. A member whose client port has moved is found by the word of the others, but not
+     * of those of another ensemble that the same test runs.
+     */
     private void learnMembers() {
         List<ExternalPeer> asked = new ArrayList<>(List.of(this));
-        asked.addAll(RUNNING);
+        RUNNING.stream().filter(peer -> !Collections.disjoint(ensemble, peer.ensemble)).forEach(asked::add);
         for (ExternalPeer peer : asked) {
             String[] parts = peer.ask("conf").split("membership: ?\n", 2);
             if (parts.length < 2) {
                 continue;
             }
             try {
-                setQuorumVerifier(configFromString(parts[1]), false);
+                take(configFromString(parts[1]));
                 QuorumServer self = getQuorumVerifier().getAllMembers().get(getMyId());
                 if (self != null) {
                     setLearnerType(self.type);
