@@ -163,6 +163,9 @@ func (q *Quorum) askReads() error {
 	q.core.askReads()
 	reads := q.reads
 	q.reads = nil
+	if !q.core.leads() {
+		return nil // who asked believed that this member leads, and will ask again
+	}
 	return q.core.step(reads)
 }
 

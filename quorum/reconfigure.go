@@ -18,10 +18,11 @@ const catchUpEntries = 64
 // reconfigTicksMax is how long the members that a reconfig adds may take to show that they are there.
 const reconfigTicksMax = 400
 
-// driver is how far this leader has come with a change of members.
+// driver is how far this leader has come with a change of members, in one term: what it proposed in an earlier one may be lost.
 type driver struct {
-	term     uint64 // of the bootstrap that was proposed
-	at       int64  // tick at which something was proposed last
+	term     uint64
+	named    bool  // the bootstrap was proposed
+	at       int64 // tick at which something was proposed last
 	conf     *pb.ConfState
 	looked   int64 // tick of the last look, and the members at that time
 	lookedAt *pb.ConfState
@@ -39,9 +40,13 @@ func (q *Quorum) lead() {
 	if q.cfg.Network == nil {
 		return
 	}
+	_, term := q.core.leader()
+	if d.term != term {
+		*d = driver{term: term}
+	}
 	if root.ClusterID() == 0 {
-		if _, term := q.core.leader(); d.term != term {
-			d.term = term
+		if !d.named {
+			d.named = true
 			b := &tree.Bootstrap{ClusterID: max(q.cfg.Random(), 1), Ensemble: q.cfg.Ensemble}
 			_, _ = q.queue.putOwn(term, tree.AppendBootstrap(nil, &tree.CommandHeader{}, b))
 		}
