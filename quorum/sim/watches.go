@@ -40,6 +40,15 @@ func (w *watched) concerns(c *change) bool {
 	return c.kind != tree.NodeChildrenChanged && (c.path == w.path || w.path == "/" || strings.HasPrefix(c.path, w.path+"/"))
 }
 
+// changesTo counts the changes up to zxid z.
+func (t *truth) changesTo(z tree.Zxid) int {
+	n := len(t.changes)
+	for n > 0 && t.changes[n-1].zxid > z {
+		n--
+	}
+	return n
+}
+
 // due is the next change that the watch has to be told of, or nil if it has not happened yet.
 func (c *client) due(w *watched) *change {
 	all := c.truth.changes
@@ -53,11 +62,7 @@ func (c *client) due(w *watched) *change {
 
 // watch notes a watch that was set by a read at zxid z.
 func (c *client) watch(k watchKind, path string, z tree.Zxid) {
-	all := c.truth.changes
-	n := len(all)
-	for n > 0 && all[n-1].zxid > z {
-		n--
-	}
+	n := c.truth.changesTo(z)
 	for _, w := range c.watches {
 		if w.kind == k && w.path == path {
 			if k == watchPersistent || k == watchRecursive {
@@ -158,9 +163,7 @@ func (c *client) rewatched(q *request, z tree.Zxid, root *tree.Root) {
 			kind = tree.NodeChildrenChanged
 		}
 		if kind == 0 {
-			for w.next < len(c.truth.changes) && c.truth.changes[w.next].zxid <= z {
-				w.next++
-			}
+			w.next = c.truth.changesTo(z) // maybe less than before: no reply has shown the client what an event told
 			kept = append(kept, w)
 			continue
 		}
