@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -400,6 +401,42 @@ func TestHandover(t *testing.T) {
 	if now := e.leader(); now == leader {
 		t.Errorf("member %d still leads", leader)
 	}
+}
+
+// A member that has just gone counts as active for a while: leadership must not be offered to it.
+func TestHandover_NotToOneThatIsGone(t *testing.T) {
+	logged := make(chanWriter, 1000)
+	e := newEnsembleOf(t, lines(t, 1, 2, 3), func(c *Config) {
+		c.Logger = slog.New(slog.NewTextHandler(logged, nil))
+	})
+	leader := e.leader()
+	one, other := leader%3+1, (leader+1)%3+1
+	gone, left := min(one, other), max(one, other) // of members that are as good the first would be taken
+	e.converge()
+	e.stop(gone)
+	if err := e.members[leader].Handover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for line := range logged {
+		if !strings.Contains(line, "handing over leadership") {
+			continue
+		}
+		if want := fmt.Sprintf("to=%d\n", left); !strings.HasSuffix(line, want) {
+			t.Errorf("%q, want %q", line, want)
+		}
+		break
+	}
+}
+
+// chanWriter hands on what is written to it, as long as somebody reads.
+type chanWriter chan string
+
+func (c chanWriter) Write(b []byte) (int, error) {
+	select {
+	case c <- string(b):
+	default:
+	}
+	return len(b), nil
 }
 
 // An observer takes commands and serves, and the others go on without it; alone with one voter of three it cannot.

@@ -184,16 +184,21 @@ func (q *Quorum) tellPeers() {
 	q.peers.Store(&list)
 }
 
-// transfer begins to hand leadership to the voter that has most of the log. It is called with each tick while leadership is to
-// go: raft gives up after an election timeout, and once in that time it forgets for a moment who is active.
+// transfer begins to hand leadership to the voter that has most of the log, of those that the log flows to if there are any:
+// one that has just gone counts as active for a while. It is called with each tick while leadership is to go: raft gives up
+// after an election timeout, and once in that time it forgets for a moment who is active.
 func (q *Quorum) transfer() {
 	if b := q.core.node.BasicStatus(); b.RaftState != raft.StateLeader || b.LeadTransferee != raft.None {
 		return
 	}
-	best, match := uint64(0), uint64(0)
+	best, match, flows := uint64(0), uint64(0), false
 	q.core.node.WithProgress(func(id uint64, kind raft.ProgressType, p tracker.Progress) {
-		if id != q.cfg.ID && kind == raft.ProgressTypePeer && p.RecentActive && (p.Match > match || p.Match == match && id < best) {
-			best, match = id, p.Match
+		if id == q.cfg.ID || kind != raft.ProgressTypePeer || !p.RecentActive {
+			return
+		}
+		f := p.State == tracker.StateReplicate
+		if better := f && !flows || f == flows && (p.Match > match || p.Match == match && id < best); better {
+			best, match, flows = id, p.Match, f
 		}
 	})
 	if best != 0 {
