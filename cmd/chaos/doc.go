@@ -3,7 +3,8 @@
 //	chaos run -for 5m -seed 1              faults under load, histories checked      (make chaos)
 //	chaos run -short                       each fault once, for a continuous build
 //	chaos run -kind zookeeper              the same against Apache ZooKeeper
-//	chaos run -mutate forget               a client that lies: the check must fail
+//	chaos run -mutate forget               a client that lies: the check must fail; so it must with
+//	                                       -mutate stale -only 'link cut from leader' and -mutate amnesia -only 'all killed'
 //	chaos gap -rounds 30                   how long clients cannot write when the leader goes, beside ZooKeeper
 //	chaos catchup                          a member that missed 1M writes of a 5M-znode tree comes back under load
 //
