@@ -254,16 +254,34 @@ func (g *generator) multiBody(kind wire.Op) []byte {
 	if g.mode == "wide" && g.chance(3) {
 		count = g.rng.IntN(pick(g, []int{20, 600}))
 	}
+	written := map[string]bool{} // top levels
 	for range count {
 		op := g.multiOp(kind == wire.OpMultiRead != (mixed && g.chance(40)))
 		if mixed && op.ACL.Null() {
 			op.ACL = wire.OpenACL // one thing wrong at a time
+		}
+		if g.mode == "quota" && isWrite(op.Op) {
+			top := topLevel(op.Path)
+			if written[top] {
+				continue // ZooKeeper decides a part of a multi by the quota as it was before the multi
+			}
+			written[top] = true
 		}
 		if whole := op.Append(b); len(whole) < frameBytesMax {
 			b = whole
 		}
 	}
 	return wire.AppendMultiEnd(b)
+}
+
+// topLevel is the part of a path that limits are set on, or above what they are set on.
+func topLevel(path []byte) string {
+	for i := 1; i < len(path); i++ {
+		if path[i] == '/' {
+			return string(path[:i])
+		}
+	}
+	return string(path)
 }
 
 func (g *generator) multiOp(reads bool) wire.MultiOp {
