@@ -42,9 +42,9 @@ type server struct {
 	admin  []*admin.Server
 	nowMs  func() int64 // wall clock; nil: the system's
 
-	following sync.WaitGroup // follow
-	unfollow  func()         // nil: it does not run
-	streams   *peers.Network // nil: a server that stands alone
+	background    sync.WaitGroup // follow, paceCollector
+	endBackground func()         // nil: they do not run
+	streams       *peers.Network // nil: a server that stands alone
 
 	lastCheckpoint atomic.Pointer[checkpointed]
 }
@@ -107,13 +107,18 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
+	background, end := context.WithCancel(ctx)
+	s.endBackground = end
+	s.background.Go(func() { paceCollector(background) })
 	if s.cfg.Ensemble != nil {
-		following, stop := context.WithCancel(ctx)
-		s.following.Go(func() { s.follow(following) })
-		s.unfollow = stop
+		s.background.Go(func() { s.follow(background) })
 	}
 	return nil
 }
+
+// tailAlone is what a server that stands alone keeps of the log in memory: entries that are on their way to be applied, as there is
+// nobody to send them to.
+const tailAlone = 4 << 20
 
 // openDisk opens log and checkpoint, which lock their directories.
 func (s *server) openDisk() error {
@@ -124,10 +129,14 @@ func (s *server) openDisk() error {
 		}
 	}
 	var err error
-	s.log, err = wal.Open(wal.Config{
+	c := wal.Config{
 		Dir: logDir(s.cfg), SegmentBytes: s.cfg.WAL.SegmentBytes, NoSync: !s.cfg.WAL.Sync,
 		Fatal: s.fatal, Flushed: s.flushed, Logger: s.logger,
-	})
+	}
+	if s.cfg.Ensemble == nil {
+		c.TailBytes = tailAlone
+	}
+	s.log, err = wal.Open(c)
 	if err != nil {
 		return err
 	}
@@ -189,9 +198,9 @@ func (s *server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainMax)
 	defer cancel()
 	var errs []error
-	if s.unfollow != nil {
-		s.unfollow()
-		s.following.Wait()
+	if s.endBackground != nil {
+		s.endBackground()
+		s.background.Wait()
 	}
 	if s.quorum != nil {
 		s.handover(ctx) // again, if it leads again or never served
