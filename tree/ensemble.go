@@ -44,6 +44,9 @@ type Ensemble struct {
 	Version Zxid
 }
 
+// errServerNumber is about a number that ZooKeeper takes.
+var errServerNumber = fmt.Errorf("the number of a server is from 0 to %d", MemberIDMax)
+
 // ErrGroups refuses weighted quorums.
 var ErrGroups = errors.New("hierarchical quorums (group and weight lines) are not supported; every participant has one vote")
 
@@ -114,7 +117,7 @@ func (m Member) String() string {
 //	host:peerPort:electionPort[:participant|:observer][|more addresses][;[clientHost:]clientPort]
 func ParseMember(id int, value string) (Member, error) {
 	if id < 0 || id > MemberIDMax {
-		return Member{}, fmt.Errorf("the number of a server is from 0 to %d", MemberIDMax)
+		return Member{}, errServerNumber
 	}
 	m := Member{ID: uint8(id)}
 	addresses, client, hasClient := strings.Cut(strings.TrimSpace(value), ";")
@@ -269,11 +272,11 @@ func ParseEnsemble(text []byte) (*Ensemble, error) {
 }
 
 func parseServer(number, value string) (Member, error) {
-	id, err := strconv.ParseUint(number, 10, 8)
+	id, err := strconv.Atoi(number)
 	if err != nil {
-		return Member{}, fmt.Errorf("the number of a server is from 0 to %d", MemberIDMax)
+		return Member{}, fmt.Errorf("%q is not the number of a server", number)
 	}
-	return ParseMember(int(id), value)
+	return ParseMember(id, value)
 }
 
 // with puts m among members, in the place of the one with its id.
@@ -330,9 +333,12 @@ func (e *Ensemble) next(r *Reconfig) (*Ensemble, error) {
 	}
 	members := slices.Clone(e.Members)
 	for _, leaving := range splitList(r.Leaving) {
-		id, err := strconv.ParseUint(leaving, 10, 8)
+		id, err := strconv.Atoi(leaving)
 		if err != nil {
 			return nil, fmt.Errorf("leaving server %q: it takes the number of a server", leaving)
+		}
+		if id < 0 || id > MemberIDMax {
+			return nil, fmt.Errorf("leaving server %d: %w", id, errServerNumber)
 		}
 		members = without(members, uint8(id))
 	}

@@ -185,6 +185,8 @@ func TestReconfigPending(t *testing.T) {
 	b.want(b.one(AppendReconfig(nil, &b.h, &Reconfig{Leaving: []byte("2,3"), ConfigID: -1})), BadArguments)
 	b.rules &^= RuleSkipACL
 	b.want(b.one(AppendReconfig(nil, &b.h, &Reconfig{Leaving: []byte("2"), ConfigID: -1})), NoAuth)
+	b.want(b.one(AppendReconfig(nil, &b.h, &Reconfig{Joining: []byte("some thing"), ConfigID: -1})), BadArguments)
+	b.want(b.one(AppendReconfig(nil, &b.h, &Reconfig{Joining: []byte("server.999=e:1:2;80"), ConfigID: -1})), NoAuth)
 	b.rules |= RuleSkipACL | RuleStandaloneDisabled
 	begun := b.one(AppendReconfig(nil, &b.h, &Reconfig{Leaving: []byte("2,3"), ConfigID: -1}))
 	ended := b.one(AppendReconfigDone(nil, &CommandHeader{}, &ReconfigDone{begun.Zxid, NewConfigNoQuorum}))

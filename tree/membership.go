@@ -2,6 +2,7 @@ package tree
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
@@ -206,18 +207,21 @@ func (s *State) reconfigTarget(r *Reconfig) (*Ensemble, Code, error) {
 	case r.ConfigID != -1 && Zxid(r.ConfigID) != e.Version:
 		return nil, BadVersion, nil
 	}
-	// ZooKeeper looks at the ACL last, but takes server numbers that do not exist here: to who may not ask, NoAuth is the answer
-	// that both give.
-	ok, err := s.allowed(s.w.lookup([]byte(configPath)).acl(), PermWrite)
-	if err != nil || !ok {
-		return nil, NoAuth, err
-	}
-	target, err := e.next(r)
+	target, bad := e.next(r)
 	least := 2
 	if s.rules&RuleStandaloneDisabled != 0 {
 		least = 1
 	}
-	if err != nil || len(target.Voters()) < least {
+	// ZooKeeper looks at the ACL last, but takes server numbers that do not exist here: to who may not ask, NoAuth is then the answer
+	// that both give.
+	if bad != nil && !errors.Is(bad, errServerNumber) || bad == nil && len(target.Voters()) < least {
+		return nil, BadArguments, nil
+	}
+	ok, err := s.allowed(s.w.lookup([]byte(configPath)).acl(), PermWrite)
+	switch {
+	case err != nil || !ok:
+		return nil, NoAuth, err
+	case bad != nil:
 		return nil, BadArguments, nil
 	}
 	return target, OK, nil

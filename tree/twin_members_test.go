@@ -235,9 +235,6 @@ func (t *twin) target(c *call) (map[int]twinMember, Code) {
 	if m.configID != -1 && m.configID != e.version {
 		return nil, BadVersion
 	}
-	if !t.allowed(t.nodes["/zookeeper/config"], c, 2) {
-		return nil, NoAuth
-	}
 	target := map[int]twinMember{}
 	if !m.full {
 		maps.Copy(target, e.members)
@@ -257,7 +254,14 @@ func (t *twin) target(c *call) (map[int]twinMember, Code) {
 			voters++
 		}
 	}
-	if m.malformed != "" || voters < 1 || voters < 2 && t.rules&RuleStandaloneDisabled == 0 {
+	number := strings.HasPrefix(m.malformed, "server.300")
+	if m.malformed != "" && !number || m.malformed == "" && (voters < 1 || voters < 2 && t.rules&RuleStandaloneDisabled == 0) {
+		return nil, BadArguments
+	}
+	if !t.allowed(t.nodes["/zookeeper/config"], c, 2) {
+		return nil, NoAuth
+	}
+	if number {
 		return nil, BadArguments
 	}
 	return target, OK
