@@ -272,11 +272,22 @@ func ParseEnsemble(text []byte) (*Ensemble, error) {
 }
 
 func parseServer(number, value string) (Member, error) {
-	id, err := strconv.Atoi(number)
+	id, err := serverNumber(number)
 	if err != nil {
-		return Member{}, fmt.Errorf("%q is not the number of a server", number)
+		return Member{}, err
 	}
-	return ParseMember(id, value)
+	return ParseMember(int(id), value)
+}
+
+func serverNumber(s string) (uint8, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%q is not the number of a server", s)
+	case n > MemberIDMax:
+		return 0, errServerNumber
+	}
+	return uint8(n), nil
 }
 
 // with puts m among members, in the place of the one with its id.
@@ -333,14 +344,11 @@ func (e *Ensemble) next(r *Reconfig) (*Ensemble, error) {
 	}
 	members := slices.Clone(e.Members)
 	for _, leaving := range splitList(r.Leaving) {
-		id, err := strconv.Atoi(leaving)
+		id, err := serverNumber(leaving)
 		if err != nil {
-			return nil, fmt.Errorf("leaving server %q: it takes the number of a server", leaving)
+			return nil, fmt.Errorf("leaving server %q: %w", leaving, err)
 		}
-		if id < 0 || id > MemberIDMax {
-			return nil, fmt.Errorf("leaving server %d: %w", id, errServerNumber)
-		}
-		members = without(members, uint8(id))
+		members = without(members, id)
 	}
 	for _, joining := range splitList(r.Joining) {
 		key, value, _ := strings.Cut(joining, "=")

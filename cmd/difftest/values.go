@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 
 	"holt/netloop/wire"
@@ -276,12 +277,8 @@ func (g *generator) multiBody(kind wire.Op) []byte {
 
 // topLevel is the part of a path that limits are set on, or above what they are set on.
 func topLevel(path []byte) string {
-	for i := 1; i < len(path); i++ {
-		if path[i] == '/' {
-			return string(path[:i])
-		}
-	}
-	return string(path)
+	top, _, _ := bytes.Cut(bytes.TrimPrefix(path, []byte("/")), []byte("/"))
+	return string(top)
 }
 
 func (g *generator) multiOp(reads bool) wire.MultiOp {
