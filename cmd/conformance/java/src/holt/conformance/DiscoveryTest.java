@@ -42,9 +42,20 @@ public class DiscoveryTest extends BaseClassForTests {
     @BeforeEach
     public void connect() throws Exception {
         client = CuratorFrameworkFactory.newClient(server.getConnectString(), 20_000, 15_000, RETRY);
-        client.start();
+        start(client);
         discovery = ServiceDiscoveryBuilder.builder(String.class).client(client).basePath(BASE).build();
         discovery.start();
+    }
+
+    /**
+     * Starts a client and waits until its listeners have heard of the connection: a discovery started before that removes
+     * what it registered and registers it anew when it hears.
+     */
+    private static void start(CuratorFramework starting) throws InterruptedException {
+        CountDownLatch heard = new CountDownLatch(1);
+        starting.getConnectionStateListenable().addListener((c, state) -> heard.countDown());
+        starting.start();
+        assertTrue(heard.await(20, TimeUnit.SECONDS), "connected");
     }
 
     @AfterEach
@@ -59,13 +70,12 @@ public class DiscoveryTest extends BaseClassForTests {
 
     private static void await(String what, BooleanSupplier condition) throws InterruptedException {
         long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
-        while (!condition.getAsBoolean() && System.nanoTime() < deadline) {
+        while (!condition.getAsBoolean()) {
+            assertTrue(System.nanoTime() < deadline, what);
             Thread.sleep(20);
         }
-        assertTrue(condition.getAsBoolean(), what);
     }
 
-    /** Curator removes and registers anew what was registered before it heard of its connection, so this may take a while. */
     private void awaitInstances(int n) throws InterruptedException {
         await(n + " instances", () -> {
             try {
@@ -99,7 +109,7 @@ public class DiscoveryTest extends BaseClassForTests {
     @Test
     public void instancesEndWithTheirSession() throws Exception {
         CuratorFramework other = CuratorFrameworkFactory.newClient(server.getConnectString(), RETRY);
-        other.start();
+        start(other);
         ServiceDiscovery<String> leaving = ServiceDiscoveryBuilder.builder(String.class).client(other).basePath(BASE).build();
         leaving.start();
         leaving.registerService(instance(1002));
