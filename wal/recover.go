@@ -369,11 +369,13 @@ func (r *frameReader) checkTorn(reason error) error {
 
 // findFrame returns where in b, which lies at off in the file, a synced frame begins that was written after r.seq; -1 if none does.
 func (r *frameReader) findFrame(b []byte, off int64) int {
-	for i := 0; i+frameHeadBytes <= len(b); i += frameAlign {
+	next := r.seq + 1
+	for s := b[16:]; len(s) >= 8; s = s[frameAlign:] {
 		// The cheap test first: a frame that could follow has a sequence number a little higher.
-		if next := binary.LittleEndian.Uint64(b[i+16:]) - r.seq; next == 0 || next > seqWindow {
+		if binary.LittleEndian.Uint64(s)-next >= seqWindow {
 			continue
 		}
+		i := len(b) - 16 - len(s)
 		f, err := parseFrame(b[i:i+frameHeadBytes], r.seed, off+int64(i))
 		if err == nil && f.flags&flagUnsynced == 0 {
 			return i

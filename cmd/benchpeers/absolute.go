@@ -81,7 +81,7 @@ type prober struct {
 const (
 	manyNodes   = 1_000_000
 	hugeNodes   = 10_000_000
-	settleDelay = time.Second // before memory is looked at
+	settleDelay = 3 * time.Second // before memory is looked at: both may give back what a load left
 )
 
 // measureAbsolute measures every figure on both, round by round.

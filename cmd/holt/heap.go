@@ -8,38 +8,49 @@ import (
 	"time"
 )
 
-// Go's collector lets a heap grow to twice of what lives in it. A small heap may; of a large tree that would be as much garbage again,
-// and the process never gives it back, as it needs it again before the next collection.
+// Go's collector lets a heap grow to twice of what lives in it, and keeps the memory. For a small heap that is a collection every few
+// milliseconds of writes, for a large tree as much garbage again, and either way it is kept when nothing is written any more.
 const (
-	garbageBytes   = 64 << 20 // that a heap of any size may hold
-	garbagePercent = 40       // of what lives, that a large one may hold
-	heapLookEvery  = time.Second
+	garbageBytes      = 64 << 20 // that a heap may hold,
+	garbagePercentMin = 40       // of what lives, if that is more,
+	garbagePercentMax = 400      // or if that is less
+
+	heapLookEvery = time.Second
+	quietBytes    = 1 << 20  // allocated between two looks by a server that has little to do: it gives its garbage back
+	keptBytes     = 16 << 20 // not worth it,
+	keptPart      = 8        // nor is this part of what lives: a collection costs as much as there lives
 )
 
 // gcPercent is GOGC for a heap in which so many bytes live.
 func gcPercent(live uint64) int {
-	return int(min(max(100*garbageBytes/max(live, 1), garbagePercent), 100))
+	return int(min(max(100*garbageBytes/max(live, 1), garbagePercentMin), garbagePercentMax))
 }
 
-// paceCollector has GOGC follow the heap until ctx ends. Operators who set it themselves are left alone.
+// paceCollector has GOGC follow the heap until ctx ends, and collects what is left of busy times. Operators who set GOGC themselves
+// are left alone.
 func paceCollector(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	percent := 100
+	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	percent, allocatedBefore := 0, uint64(0)
 	tick := time.NewTicker(heapLookEvery)
 	defer tick.Stop()
 	for {
+		metrics.Read(heap)
+		live, allocated, held := heap[0].Value.Uint64(), heap[1].Value.Uint64(), heap[2].Value.Uint64()
+		if p := gcPercent(live); p != percent {
+			percent = p
+			debug.SetGCPercent(p)
+		}
+		if allocated-allocatedBefore < quietBytes && held > live+max(keptBytes, live/keptPart) {
+			debug.FreeOSMemory()
+		}
+		allocatedBefore = allocated
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
-		}
-		metrics.Read(live)
-		if p := gcPercent(live[0].Value.Uint64()); p != percent {
-			percent = p
-			debug.SetGCPercent(p)
 		}
 	}
 }

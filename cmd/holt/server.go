@@ -80,6 +80,9 @@ func (s *server) run(ctx context.Context) error {
 
 // open opens the parts. Waiting for space on a full disk ends with ctx.
 func (s *server) open(ctx context.Context) error {
+	background, end := context.WithCancel(ctx)
+	s.endBackground = end
+	s.background.Go(func() { paceCollector(background) })
 	s.metrics = perf.New(perf.Config{Loops: loops(s.cfg.Client.Loops), SlowOp: time.Second, Logger: s.logger})
 	if err := s.openDisk(); err != nil {
 		return err
@@ -107,9 +110,6 @@ func (s *server) open(ctx context.Context) error {
 	if err := s.listen(); err != nil {
 		return err
 	}
-	background, end := context.WithCancel(ctx)
-	s.endBackground = end
-	s.background.Go(func() { paceCollector(background) })
 	if s.cfg.Ensemble != nil {
 		s.background.Go(func() { s.follow(background) })
 	}
