@@ -28,14 +28,25 @@ type Reply struct {
 	Body []byte
 }
 
-// Dial opens a connection and a session with the given timeout.
+// dialTimeout bounds the wait for a connection, and the least wait for a session.
+const dialTimeout = 5 * time.Second
+
+// Dial opens a connection and a session with the given timeout. A server that accepts connections and does not answer within that
+// time is an error: ZooKeeper can forget one that comes while it starts.
 func Dial(addr string, timeout time.Duration) (*Conn, error) {
-	sock, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	sock, err := net.DialTimeout("tcp", addr, dialTimeout)
 	if err != nil {
 		return nil, err
 	}
 	c := &Conn{sock: sock, in: make([]byte, inputBytes)}
-	if err := c.open(timeout); err != nil {
+	err = sock.SetDeadline(time.Now().Add(max(timeout, dialTimeout)))
+	if err == nil {
+		err = c.open(timeout)
+	}
+	if err == nil {
+		err = sock.SetDeadline(time.Time{})
+	}
+	if err != nil {
 		_ = sock.Close()
 		return nil, fmt.Errorf("opening a session with %s: %w", addr, err)
 	}

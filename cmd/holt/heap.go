@@ -16,9 +16,9 @@ const (
 	garbagePercentMax = 400      // or if that is less
 
 	heapLookEvery = time.Second
-	quietBytes    = 1 << 20  // allocated between two looks by a server that has little to do: it gives its garbage back
-	keptBytes     = 16 << 20 // not worth it,
-	keptPart      = 8        // nor is this part of what lives: a collection costs as much as there lives
+	quietBytes    = 1 << 20 // allocated between two looks by a server that has little to do: it gives its garbage back
+	keptBytes     = 4 << 20 // not worth it,
+	keptPart      = 8       // nor is this part of what lives: a collection costs as much as there lives
 )
 
 // gcPercent is GOGC for a heap in which so many bytes live.
