@@ -2,7 +2,10 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
+	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -316,5 +319,28 @@ func TestNumbersAreReadable(t *testing.T) {
 		if got := Short(int64(d)); got != want {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
+	}
+}
+
+// A server that takes a connection and never answers is an error, not a wait without end.
+func TestDial_MuteServer(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	failed := make(chan error, 1)
+	go func() {
+		_, err := Dial(ln.Addr().String(), time.Millisecond)
+		failed <- err
+	}()
+	select {
+	case err := <-failed:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("error %v, want a deadline exceeded", err)
+		}
+	case <-time.After(10 * dialTimeout):
+		t.Error("still waiting")
 	}
 }

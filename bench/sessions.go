@@ -53,7 +53,7 @@ func (idleLoad) actor(*run, int) actor { return quietActor{} }
 type quietActor struct{ quiet }
 
 func (idleLoad) figures(r *run, report *Report) {
-	if len(r.cfg.PIDs) > 0 {
-		report.add(FigureSessionBytes, float64(r.rssReady-r.rssBefore)/float64(r.cfg.Conns), "bytes")
+	if report.Server != nil { // at the end: what opening them took is no part of idle sessions
+		report.add(FigureSessionBytes, float64(report.Server.RSS-r.rssBefore)/float64(r.cfg.Conns), "bytes")
 	}
 }

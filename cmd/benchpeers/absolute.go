@@ -262,7 +262,7 @@ func (p *prober) watches(ctx context.Context, e *ensemble.Ensemble) error {
 }
 
 func (p *prober) sessions(ctx context.Context, e *ensemble.Ensemble) error {
-	r, err := p.run(ctx, e, bench.Config{Workload: "idle", Conns: 10_000, SessionTimeout: 30 * time.Second, Warmup: -1, Duration: 2 * time.Second})
+	r, err := p.run(ctx, e, bench.Config{Workload: "idle", Conns: 10_000, SessionTimeout: 30 * time.Second, Warmup: -1, Duration: settleDelay})
 	if err != nil {
 		return err
 	}

@@ -32,13 +32,18 @@ func paceCollector(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	heap := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	heap := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/gc/heap/allocs:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
 	percent, allocatedBefore := 0, uint64(0)
 	tick := time.NewTicker(heapLookEvery)
 	defer tick.Stop()
 	for {
 		metrics.Read(heap)
-		live, allocated, held := heap[0].Value.Uint64(), heap[1].Value.Uint64(), heap[2].Value.Uint64()
+		live, allocated, held := heap[0].Value.Uint64(), heap[1].Value.Uint64(), heap[2].Value.Uint64()+heap[3].Value.Uint64()
 		if p := gcPercent(live); p != percent {
 			percent = p
 			debug.SetGCPercent(p)
