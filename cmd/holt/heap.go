@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Go's collector lets a heap grow to twice of what lives in it, and keeps the memory. For a small heap that is a collection every few
-// milliseconds of writes, for a large tree as much garbage again, and either way it is kept when nothing is written any more.
+// Go's collector lets a heap grow to twice of what lives in it, and keeps the memory. For a small heap that is a tenth of what writes
+// cost, for a large tree as much garbage again, and either way it is kept when nothing is written any more.
 const (
 	garbageBytes      = 64 << 20 // that a heap may hold,
 	garbagePercentMin = 40       // of what lives, if that is more,
