@@ -23,6 +23,7 @@ type core struct {
 	appending int           // append jobs handed out and not yet reported durable
 	after     []*pb.Message // to other members, due because something has become durable
 
+	hard     wal.HardState // the newest of raft's
 	promised wal.HardState // the newest that was handed to the log
 
 	process uint32              // makes read contexts differ from those of an earlier run
@@ -91,7 +92,7 @@ func newCore(cfg *Config, s *storage) (*core, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &core{id: cfg.ID, node: node, store: s, process: cfg.Process, reads: make(map[uint64][]Synced), promised: s.log.HardState()}, nil
+	return &core{id: cfg.ID, node: node, store: s, process: cfg.Process, reads: make(map[uint64][]Synced), hard: s.log.HardState(), promised: s.log.HardState()}, nil
 }
 
 // alone says that this member is the whole quorum, so that it need not wait for an election timeout.
@@ -221,8 +222,9 @@ func (c *core) appends(m *pb.Message, out *jobs) error {
 	return nil
 }
 
-// appendJob translates raft's message. How far the log is committed is written along with entries only: a member that
-// starts learns it anew, so it is not worth a sync.
+// appendJob translates raft's message. How far the log is committed is not worth a sync, as a member that starts learns it
+// anew, but entries are written with the newest that is known: a change of members is proposed when the one before it is
+// committed, and a member that has it in its log must not ask for votes by what was agreed before both.
 func (c *core) appendJob(m *pb.Message) appendJob {
 	j := appendJob{entries: m.GetEntries(), responses: m.GetResponses()}
 	if !raft.IsEmptySnap(m.GetSnapshot()) {
@@ -233,10 +235,13 @@ func (c *core) appendJob(m *pb.Message) appendJob {
 			Index: e.GetIndex(), Term: e.GetTerm(), Type: uint8(e.GetType()), Data: e.GetData(),
 		})
 	}
-	if m.Term != nil && (len(j.entries) > 0 || j.snapshot != nil || m.GetTerm() != c.promised.Term || m.GetVote() != c.promised.Vote) {
-		c.promised = wal.HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
-		hard := c.promised
-		j.append.HardState = &hard
+	if m.Term != nil {
+		c.hard = wal.HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
+	}
+	promises := c.hard.Term != c.promised.Term || c.hard.Vote != c.promised.Vote
+	if promises || c.hard != c.promised && (len(j.entries) > 0 || j.snapshot != nil) {
+		hard := c.hard
+		c.promised, j.append.HardState = hard, &hard
 	}
 	return j
 }

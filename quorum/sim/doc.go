@@ -36,6 +36,7 @@
 // Checks have names, which a Violation begins with:
 //
 //	one leader per term    no two members lead in one term
+//	members agreed         a member that starts knows all changes of members to be committed but the last one in its log
 //	equal digests          after the same entry all members have the same state, also one that starts or was sent the state
 //	applied in order       entries are published in order
 //	entries apply          what is committed can be applied

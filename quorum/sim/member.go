@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"time"
+
+	pb "go.etcd.io/raft/v3/raftpb"
 
 	"holt/netloop"
 	"holt/perf"
@@ -139,6 +142,7 @@ func (m *member) open() {
 	if err != nil {
 		panic(errFatal{err})
 	}
+	m.oneChange()
 	m.port = &port{fabric: m.fabric, member: m}
 	m.quorum, err = quorum.Open(quorum.Config{
 		ID: m.id, Process: m.process, Log: m.log, Image: m.image, Rules: tree.RuleTTL | tree.RuleSkipACL | tree.RuleReconfigEnabled,
@@ -160,6 +164,28 @@ func (m *member) open() {
 	}, m.seam, m.planLoop)
 	if err != nil {
 		panic(err)
+	}
+}
+
+// oneChange checks that a member comes back with at most one change of members in its log of which it does not know that it
+// was committed: a majority of what was agreed two changes ago need not have a member in common with one of today.
+func (m *member) oneChange() {
+	from := max(m.log.HardState().Commit, m.image.mark.Index, m.log.FirstIndex()-1) + 1
+	if from > m.log.LastIndex() || m.flawed || m.disk.lies != nil {
+		return
+	}
+	entries, err := m.log.Entries(from, m.log.LastIndex()+1, math.MaxInt)
+	if err != nil {
+		return // quorum.Open says so
+	}
+	changes := 0
+	for _, e := range entries {
+		if pb.EntryType(e.Type) != pb.EntryNormal {
+			changes++
+		}
+	}
+	if changes > 1 {
+		m.broken("members agreed", "member %d comes back with %d changes of members that it does not know to be committed", m.id, changes)
 	}
 }
 
