@@ -3,7 +3,6 @@ package quorum
 import (
 	"encoding/binary"
 	"errors"
-	"slices"
 
 	"go.etcd.io/raft/v3"
 
@@ -301,7 +300,5 @@ func (q *Quorum) stepDown() {
 	}
 	q.held, q.others = nil, nil
 	clear(q.taken)
-	q.members.fresh = slices.DeleteFunc(q.members.fresh, func(id uint64) bool {
-		return slices.Contains(q.core.store.conf.GetLearners(), id) // the next leader sees for itself what observers have
-	})
+	q.members.fresh = nil // who still asks asks the next leader
 }

@@ -22,7 +22,7 @@ type members struct {
 	version  *tree.Ensemble // what all was made from
 	pending  *tree.Ensemble
 	heard    map[uint64]Hello // while it is not known whom to form an ensemble with
-	fresh    []uint64         // members whose data was lost, until they were removed
+	fresh    []uint64         // members whose data was lost, while this one leads and until they were removed
 	admitted bool             // this member, which came without data, was admitted as one that does not vote
 	known    bool             // the network was told the id of the ensemble
 	promised bool             // the network was told that this member is not fresh
@@ -51,7 +51,8 @@ func (q *Quorum) begin() error {
 		q.cfg.Network.SetCluster(root.ClusterID())
 		q.members.known = true
 	}
-	if q.start.index > 0 || q.cfg.Log.LastIndex() > 0 || q.cfg.Log.HardState().Term > 0 {
+	joins := q.conf != nil && len(q.conf.GetVoters()) == 0 // see AwaitState
+	if q.start.index > 0 || q.cfg.Log.LastIndex() > 0 || q.cfg.Log.HardState().Term > 0 || joins {
 		q.promise()
 	}
 	// A term is no sign of data: a member that waits to be sent the state hears of the leader's, and may be started again.
@@ -87,7 +88,7 @@ func (q *Quorum) join(conf *pb.ConfState) error {
 }
 
 // promise has the network say from now on that this member is not fresh. It comes before the first vote or entry is
-// written down.
+// written down, and when this member has heard that there is an ensemble.
 func (q *Quorum) promise() {
 	if !q.members.promised && q.cfg.Network != nil {
 		q.members.promised = true
@@ -97,8 +98,10 @@ func (q *Quorum) promise() {
 
 // form decides, on a member whose directory is fresh, whether the others are as fresh and an ensemble is to be formed,
 // or whether there is one, which then has to send its state. A majority of fresh members is enough: none of them has
-// promised anything to anybody. A member that has, but does not know the name of its ensemble yet, is no sign of either:
-// this one may have been a part of what it promised, and have lost its data since.
+// promised anything to anybody. They give the others an election timeout to say that there is an ensemble: that of a
+// member that was made the only voter of a new one, whose other members come back empty. A member that has promised
+// something, but does not know the name of its ensemble yet, is no sign of either: this one may have been a part of what
+// it promised, and have lost its data since.
 func (q *Quorum) form(events []event) error {
 	leader := uint64(0)
 	for i := range events {
@@ -117,18 +120,25 @@ func (q *Quorum) form(events []event) error {
 		q.cfg.Logger.Info("joining an ensemble: its leader, which has spoken, will send its state", "leader", leader)
 		return q.joined(&pb.ConfState{})
 	}
-	fresh := 0
+	fresh, voters := 0, 0
 	for id, h := range q.members.heard {
 		if h.Cluster != 0 {
 			q.cfg.Logger.Info("joining an ensemble: its leader will send its state", "cluster", fmt.Sprintf("%#x", h.Cluster), "heard_from", id)
 			return q.joined(&pb.ConfState{})
 		}
-		if q.members.voter(id) && !h.Promised {
+		if !q.members.voter(id) {
+			continue
+		}
+		voters++
+		if !h.Promised {
 			fresh++
 		}
 	}
 	if q.members.voter(q.cfg.ID) {
-		fresh++
+		fresh, voters = fresh+1, voters+1
+	}
+	if fresh > len(q.members.voters)/2 && voters < len(q.members.voters) && q.ticks < int64(q.cfg.ElectionTicks) {
+		return nil
 	}
 	if fresh <= len(q.members.voters)/2 {
 		if !q.members.waits {
@@ -148,6 +158,9 @@ func (q *Quorum) form(events []event) error {
 
 func (q *Quorum) joined(conf *pb.ConfState) error {
 	q.members.heard = nil
+	if len(conf.GetVoters()) == 0 {
+		q.promise()
+	}
 	if err := q.join(conf); err != nil {
 		return err
 	}
@@ -231,18 +244,21 @@ func (q *Quorum) askAdmission() {
 	}
 }
 
-// asksAdmission takes note of a member that came without data although the ensemble knows it. A voter may have forgotten votes
-// and entries that it acknowledged, so it must not count until it was admitted anew. It takes part as soon as it is told
-// that it does not vote. An observer takes part at once, unless this leader believes it to have entries: raft would go on
-// after those.
+// asksAdmission takes note, on a leader, of a member that came without data although the ensemble knows it. A voter may have
+// forgotten votes and entries that it acknowledged, so it must not count until it was admitted anew. It takes part as soon
+// as it is told that it does not vote. An observer takes part at once, unless this leader believes it to have entries: raft
+// would go on after those. One that does not lead takes no note: it need not hear when the member has been admitted.
 func (q *Quorum) asksAdmission(from uint64) {
+	if !q.core.leads() {
+		return
+	}
 	conf := q.core.store.conf
 	observer := slices.Contains(conf.GetLearners(), from)
-	if q.core.leads() && observer && q.matched(from) == 0 {
+	if observer && q.matched(from) == 0 {
 		q.cfg.Network.Send(from, LaneRaft, []byte{frameAdmitted})
 		return
 	}
-	if (slices.Contains(conf.GetVoters(), from) || observer && q.core.leads()) && !slices.Contains(q.members.fresh, from) {
+	if (observer || slices.Contains(conf.GetVoters(), from)) && !slices.Contains(q.members.fresh, from) {
 		q.cfg.Logger.Warn("a member has come without its data; the leader removes it and admits it anew", "member", from)
 		q.members.fresh = append(q.members.fresh, from)
 	}

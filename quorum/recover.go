@@ -3,6 +3,8 @@ package quorum
 import (
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"holt/tree"
@@ -50,6 +52,21 @@ func OpenSurvivor(id uint64, log *wal.Log, store Image) (*Survivor, error) {
 		}
 	}
 	return s, nil
+}
+
+// AwaitState makes a member that was emptied wait for the state of its ensemble, also when it meets so many others that
+// were emptied that together they would take themselves for a new one. It writes that into the member's image, which must
+// be fresh and stays the caller's.
+func AwaitState(store Image) error {
+	fresh, _, err := store.Load()
+	if err != nil {
+		return fmt.Errorf("quorum: loading the checkpoint: %w", err)
+	}
+	nobody := &pb.ConfState{AutoLeave: proto.Bool(false)} // a field that is there, or nothing at all would be written
+	if err := (&image{store: store}).put(nil, point{root: fresh.Root(), conf: nobody}); err != nil {
+		return fmt.Errorf("quorum: writing down that the state is awaited: %w", err)
+	}
+	return nil
 }
 
 // Root is the state after the last entry.

@@ -217,7 +217,8 @@ func refill(c *config.Config, confirm, force bool, out io.Writer) error {
 	if err := notRunning(c); err != nil {
 		return err
 	}
-	if leader, ok := otherLeader(c); ok {
+	leader, led := otherLeader(c)
+	if led {
 		fmt.Fprintf(out, "server.%d leads and can fill this member\n", leader)
 	} else if !force {
 		return errors.New("no other member answers srvr as leader: without one nobody can fill this member, and what it has may be the last copy. " +
@@ -245,6 +246,11 @@ func refill(c *config.Config, confirm, force bool, out io.Writer) error {
 			return err
 		}
 	}
+	if confirm && led {
+		if err := awaitState(c); err != nil {
+			return err
+		}
+	}
 	switch {
 	case moved == 0:
 		fmt.Fprintf(out, "%s holds no data: start the member, and it is filled\n", c.Data.Dir)
@@ -252,6 +258,15 @@ func refill(c *config.Config, confirm, force bool, out io.Writer) error {
 		fmt.Fprintln(out, "done: start the member, and it is filled; what was moved can be deleted when it serves")
 	}
 	return nil
+}
+
+// awaitState makes sure that a member without data waits for that of the others.
+func awaitState(c *config.Config) error {
+	image, err := checkpoint.Open(checkpoint.Config{Dir: imageDir(c), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return errors.Join(quorum.AwaitState(image), image.Close())
 }
 
 // notRunning makes sure that no process has the directory. A log that cannot be read is what refill is for.
