@@ -258,6 +258,15 @@ func tell(what string, r *bench.Report) {
 	slices.Sort(seconds)
 	if n := len(seconds); n > 0 {
 		fmt.Printf("; p99 of seconds: median %.2f, worst %.1f ms", ms(seconds[n/2]), ms(seconds[n-1]))
+		var slow []string
+		for _, p := range r.Points {
+			if p.P99 > 2*seconds[n/2] {
+				slow = append(slow, fmt.Sprintf("%d: %.0f", p.Second, ms(p.P99)))
+			}
+		}
+		if len(slow) > 0 {
+			fmt.Printf(", over twice the median in seconds %s", strings.Join(slow, ", "))
+		}
 	}
 	fmt.Println()
 }

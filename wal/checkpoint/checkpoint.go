@@ -102,12 +102,13 @@ type Store struct {
 	lock  *pebble.Lock
 	db    *pebble.DB
 	opts  *pebble.Options
+	fold  folding
 
 	fresh bool // nothing was ever written
 	held  held
 	known bool // held is what the image holds: it was loaded or written here
 
-	loaded atomic.Bool // nobody but Fatal hears of damage from here on
+	loaded atomic.Bool // nobody but Fatal hears of damage from here on; compactions begin
 }
 
 // held names a Root without keeping it alive.
@@ -184,6 +185,7 @@ func (s *Store) options() *pebble.Options {
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 	}
 	opts.EventListener = &pebble.EventListener{DataCorruption: s.foundDamage}
+	opts.Experimental.CompactionScheduler = &s.fold
 	opts.Experimental.ReadSamplingMultiplier = -1 // scans at a start are no reason to compact
 	for i := range opts.Levels {
 		opts.TargetFileSizes[i] = s.cfg.TableBytes
@@ -244,8 +246,15 @@ func (s *Store) Load() (*tree.State, Mark, error) {
 			"or have it filled by the other members (holt refill)", s.cfg.Dir, err)
 	}
 	s.held, s.known = heldOf(state.Root()), true
-	s.loaded.Store(true)
+	s.begin()
 	return state, m, nil
+}
+
+// begin is called when the store holds what the caller does.
+func (s *Store) begin() {
+	if !s.loaded.Swap(true) {
+		s.fold.begin()
+	}
 }
 
 func (s *Store) load() (state *tree.State, m Mark, err error) {
@@ -287,7 +296,7 @@ func (s *Store) Write(from, to *tree.Root, m Mark) error {
 		return fmt.Errorf("checkpoint: image of zxid %#x in %s: %w", int64(to.Zxid()), s.cfg.Dir, err)
 	}
 	s.fresh, s.known, s.held = false, true, heldOf(to)
-	s.loaded.Store(true)
+	s.begin()
 	return nil
 }
 

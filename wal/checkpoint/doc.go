@@ -28,6 +28,7 @@
 //   - C2: a Write starts from what the image holds: the Root that was last written or loaded, known by zxid and digest.
 //   - C3: the memtable is always empty, so Pebble's own log is off, and a Backup is complete as it stands.
 //   - C4: neither a Write nor a compaction takes more than Config.BusyPercent of a core, in bursts of a millisecond.
+//   - C5: nothing is compacted before the image was read, so that a start does not wait for it.
 //
 // # Ownership
 //
