@@ -138,9 +138,8 @@ type Quorum struct {
 	leaving     bool  // leadership is to be handed over
 	ticks       int64 // since the start
 
-	logBytes  int64 // applied since the last checkpoint was begun
-	asked     bool  // a checkpoint was asked for
-	cutBefore mark  // of the last checkpoint: with other members the log is kept from there
+	logBytes int64 // applied since the last checkpoint was begun
+	asked    bool  // a checkpoint was asked for
 
 	durableNs   int64 // when the last append became durable whose entries were not handed to apply yet; else 0
 	candidateNs int64 // when this member last had no leader
@@ -204,7 +203,7 @@ func Open(cfg Config) (*Quorum, error) {
 	}
 	loaded := cfg.NowNs()
 	cfg.Metrics.StartLoad.Observe(loaded - begin)
-	q.start, q.conf, q.seen, q.cutBefore = at, conf, at, at
+	q.start, q.conf, q.seen = at, conf, at
 	q.apply = newApplier(q, state, at)
 	if err := q.begin(); err != nil {
 		return nil, err

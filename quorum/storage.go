@@ -22,6 +22,24 @@ type storage struct {
 	tail  []*pb.Entry   // contiguous, ends with the last durable entry; may be empty
 	point point         // the newest state that was applied
 	lent  point         // the one that Snapshot told raft of last
+
+	appended int64 // bytes of entries since the last tick
+	spare    int64 // bytes that may be read back for others before the next tick
+}
+
+// What a leader reads back from its log for members that are far behind: it costs memory and processor time, and without a bound
+// clients waited for a second while a member that had been away was sent its first entries. It is more than is written, so that
+// who is behind comes nearer.
+const (
+	readBackBytes    = 256 << 10 // with each tick, besides twice what was written
+	readBackBytesMax = 1 << 20   // at once, if nothing is written
+	recentBytes      = 4 << 20   // who is no further behind is not far behind
+)
+
+// tick grants what may be read back until the next one.
+func (s *storage) tick() {
+	s.spare = min(s.spare+readBackBytes, readBackBytesMax) + 2*s.appended
+	s.appended = 0
 }
 
 // mark is a position in the log: the last entry that some image of the state contains.
@@ -76,6 +94,9 @@ func (s *storage) stable(entries []*pb.Entry) {
 		}
 	}
 	s.tail = append(s.tail, entries...)
+	for _, e := range entries {
+		s.appended += int64(len(e.GetData()))
+	}
 }
 
 // applied lets go of entries up to index, which nobody here will ask for again. The array behind the tail is shared
@@ -158,7 +179,8 @@ func (s *storage) inTail(i uint64) *pb.Entry {
 	return s.tail[i-first]
 }
 
-// Entries implements raft.Storage.
+// Entries implements raft.Storage. Old entries that are to be sent to somebody may be none for now: raft asks again with the
+// next entry, answer or heartbeat.
 func (s *storage) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 	if first, _ := s.FirstIndex(); lo < first {
 		return nil, raft.ErrCompacted
@@ -171,7 +193,17 @@ func (s *storage) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 		part := s.tail[lo-first : hi-first]
 		return limit(part, maxBytes), nil
 	}
-	return s.fromLog(lo, hi, maxBytes)
+	readBack := maxBytes == messageBytesMax && lo <= s.log.Before(recentBytes) // nothing but a message to another member has that bound
+	if readBack && s.spare <= 0 {
+		return nil, nil
+	}
+	entries, err := s.fromLog(lo, hi, maxBytes)
+	if readBack {
+		for _, e := range entries {
+			s.spare -= int64(len(e.GetData()))
+		}
+	}
+	return entries, err
 }
 
 func (s *storage) fromLog(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {

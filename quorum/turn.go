@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 
+	"holt/tree"
 	"holt/wal"
 )
 
@@ -36,6 +37,7 @@ func (q *Quorum) tick() {
 	if q.core == nil {
 		return
 	}
+	q.core.store.tick()
 	if !q.outside() {
 		q.core.node.Tick()
 	}
@@ -218,17 +220,27 @@ func (q *Quorum) maybeCheckpoint() {
 	if p.mark.index == 0 {
 		return
 	}
-	to := p.mark
+	to := p.mark.index
 	if !q.core.alone() {
-		to = q.cutBefore // members that were away for a little while need what comes after it
+		to = min(to, q.cfg.Log.Before(q.logKept(p.root))) // members that were away for a while need what comes after it
 	}
 	for _, s := range q.senders {
-		to.index = min(to.index, s.point.mark.index) // and who is sent that state needs what comes after it
+		to = min(to, s.point.mark.index) // and who is sent that state needs what comes after it
 	}
-	if q.image.offer(imageJob{point: p, cutTo: to.index}) {
-		q.logBytes, q.asked, q.cutBefore = 0, false, p.mark
+	if q.image.offer(imageJob{point: p, cutTo: to}) {
+		q.logBytes, q.asked = 0, false
 	}
 }
+
+// logKept is how many bytes of log are kept for members that come back: they are brought up to date from it with less effort than
+// with the whole state, as long as it is much smaller.
+func (q *Quorum) logKept(root *tree.Root) int64 {
+	state := root.DataBytes() + root.NodeCount()*nodeBytes
+	return max(state/2, q.cfg.CheckpointBytes)
+}
+
+// nodeBytes is what a znode has in an image besides its path and data, about.
+const nodeBytes = 64
 
 // append hands a job to the log. Behind jobs that a full disk refused it waits its turn, and so it does behind a state
 // that takes the place of the log.

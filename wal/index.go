@@ -23,10 +23,12 @@ type index struct {
 }
 
 // extent: entries first..last lie in the segment from marks[0].off on, in order; frames that hold none may lie between.
+// The last of its frames begins at end.
 type extent struct {
 	segment     uint64
 	first, last uint64
 	marks       []mark
+	end         int64
 }
 
 // mark: the frame at off begins with entry index, or with other records and then that entry.
@@ -49,7 +51,7 @@ func (x *index) add(segment uint64, off int64, first, last uint64) {
 	if off-e.marks[len(e.marks)-1].off >= markEveryBytes {
 		e.marks = append(e.marks, mark{first, off})
 	}
-	e.last = last
+	e.last, e.end = last, off
 }
 
 // addTerm records that the log now ends with the entry (i, term).
@@ -128,6 +130,21 @@ func (x *index) term(i uint64) (uint64, error) {
 	}
 	n := sort.Search(len(x.terms), func(k int) bool { return x.terms[k].first > i })
 	return x.terms[n-1].term, nil
+}
+
+// before returns the last entry that has at least bytes of log after it, the cut if none has.
+func (x *index) before(bytes int64) uint64 {
+	for n := len(x.extents) - 1; n >= 0; n-- {
+		e := &x.extents[n]
+		end := e.end
+		for k := len(e.marks) - 1; k >= 0; k-- {
+			if bytes -= end - e.marks[k].off; bytes <= 0 {
+				return max(e.marks[k].index-1, x.cut)
+			}
+			end = e.marks[k].off
+		}
+	}
+	return x.cut
 }
 
 // find returns the extent that holds entry i, and the frame offset to read from.

@@ -95,3 +95,49 @@ func TestAppendAndReopen(t *testing.T) {
 		}
 	}
 }
+
+func TestBefore(t *testing.T) {
+	const (
+		size  = 1000
+		frame = frameHeadBytes + entryHeadBytes + size
+	)
+	fs := vfs.NewMem()
+	cfg := steppedConfig(fs)
+	cfg.SegmentBytes = 4 * markEveryBytes
+	l := mustOpen(t, cfg)
+	if got := l.Before(1); got != 0 {
+		t.Errorf("an empty log: %d", got)
+	}
+	check := func(what string) {
+		t.Helper()
+		for _, bytes := range []int64{1, markEveryBytes, 5*markEveryBytes + 1, 9 * markEveryBytes} {
+			at := l.Before(bytes)
+			if kept := int64(l.LastIndex()-at) * frame; kept < bytes || kept > bytes+markEveryBytes*3/2 {
+				t.Errorf("%s: %d bytes are asked for, entries with %d are kept", what, bytes, kept)
+			}
+		}
+		if at := l.Before(1 << 40); at != l.FirstIndex()-1 {
+			t.Errorf("%s: more than there is: %d", what, at)
+		}
+	}
+	for i := range uint64(1000) {
+		if err := appendNow(l, nil, makeEntries(i+1, i+1, 1, size)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("written")
+	if err := appendNow(l, nil, makeEntries(901, 950, 2, size)...); err != nil {
+		t.Fatal(err)
+	}
+	check("taken back in part")
+	if err := l.Cut(l.Before(10 * markEveryBytes)); err != nil {
+		t.Fatal(err)
+	}
+	check("cut")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, cfg)
+	defer l.Close()
+	check("reopened")
+}

@@ -116,6 +116,14 @@ func (l *Log) Term(i uint64) (uint64, error) {
 	return l.index.term(i)
 }
 
+// Before returns the last entry that has at least bytes of log after it: what can be cut if so much is to be kept. It is
+// where the log was cut already if there is none.
+func (l *Log) Before(bytes int64) uint64 {
+	l.view.RLock()
+	defer l.view.RUnlock()
+	return l.index.before(bytes)
+}
+
 // LiveBytes is what the entries since the last cut take in the segments, framing included: what a cut would free, and
 // about what a restart has to read.
 func (l *Log) LiveBytes() int64 {

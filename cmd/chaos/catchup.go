@@ -52,7 +52,7 @@ func runCatchup(ctx context.Context, args []string) error {
 	flags.DurationVar(&c.base, "base", 30*time.Second, "how long the load is measured before, while all is well")
 	flags.DurationVar(&c.longest, "longest", 10*time.Minute, "how long the member may take")
 	flags.BoolVar(&c.stop, "stop", false, "stop the member with SIGTERM instead of SIGKILL")
-	flags.BoolVar(&c.apart, "apart", false, "start the member with nice 19: what it computes then hardly slows the others, as on a machine of its own")
+	flags.BoolVar(&c.apart, "apart", false, "start the member such that it runs only while nobody else wants a processor, as good as on a machine of its own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (c *catchup) rejoin(ctx context.Context, lost, leader *ensemble.Member) (*b
 	var w watched
 	var wait sync.WaitGroup
 	if c.apart {
-		lost.Nice = 19
+		lost.Idle = true
 	}
 	if err := lost.Start(); err != nil {
 		return nil, w, err

@@ -20,6 +20,7 @@ type Member struct {
 	ID   int    // 1..N, the server's number in server.N
 	Dir  string // zoo.cfg, data/, log
 	Nice int    // niceness of the process that is started next
+	Idle bool   // it runs only while nobody else wants a processor
 	addr string
 	host *Host
 	argv []string
@@ -61,7 +62,11 @@ func (m *Member) Start() error {
 		return err
 	}
 	defer log.Close()
-	argv := m.host.enter(append([]string{"nice", "-n", strconv.Itoa(m.Nice)}, m.argv...))
+	argv := append([]string{"nice", "-n", strconv.Itoa(m.Nice)}, m.argv...)
+	if m.Idle {
+		argv = append([]string{"chrt", "--idle", "0"}, argv...)
+	}
+	argv = m.host.enter(argv)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env, cmd.Dir = append(os.Environ(), m.env...), m.Dir
 	cmd.Stdout, cmd.Stderr = log, log
