@@ -41,6 +41,8 @@
 //	Q9  After the same entry all members have the same digest; one that differs from a majority stops.
 //	Q10 What only a leader may decide (expiry, removal of containers, the end of a reconfig) is committed in the term in
 //	    which it was decided, or never.
+//	Q11 A member that has a change of members in its log knows that the one before it was committed, so that it asks for
+//	    votes by the members of its newest change or of the one before that: two majorities that meet.
 //
 // # Ownership
 //

@@ -137,14 +137,15 @@ func (q *Quorum) form(events []event) error {
 	if q.members.voter(q.cfg.ID) {
 		fresh, voters = fresh+1, voters+1
 	}
-	if fresh > len(q.members.voters)/2 && voters < len(q.members.voters) && q.ticks < int64(q.cfg.ElectionTicks) {
-		return nil
-	}
-	if fresh <= len(q.members.voters)/2 {
+	all := len(q.members.voters)
+	if fresh <= all/2 {
 		if !q.members.waits {
 			q.members.waits = true
-			q.cfg.Logger.Info("waiting for a majority of the members to form an ensemble", "members", len(q.members.voters), "reached", fresh)
+			q.cfg.Logger.Info("waiting for a majority of the members to form an ensemble", "members", all, "reached", fresh)
 		}
+		return nil
+	}
+	if voters < all && q.ticks < int64(q.cfg.ElectionTicks) {
 		return nil
 	}
 	conf := &pb.ConfState{Voters: q.cfg.Ensemble.Voters(), Learners: q.cfg.Ensemble.Observers()}
