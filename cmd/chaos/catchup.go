@@ -30,7 +30,7 @@ type catchup struct {
 	base    time.Duration
 	longest time.Duration
 	stop    bool // SIGTERM, not SIGKILL
-	apart   bool // the member that comes back takes no processor time from the others
+	apart   bool // the member that comes back takes neither processor time nor the disk from the others
 	members *ensemble.Ensemble
 	serving []string // client addresses of the members that stay
 }
@@ -52,7 +52,7 @@ func runCatchup(ctx context.Context, args []string) error {
 	flags.DurationVar(&c.base, "base", 30*time.Second, "how long the load is measured before, while all is well")
 	flags.DurationVar(&c.longest, "longest", 10*time.Minute, "how long the member may take")
 	flags.BoolVar(&c.stop, "stop", false, "stop the member with SIGTERM instead of SIGKILL")
-	flags.BoolVar(&c.apart, "apart", false, "start the member such that it runs only while nobody else wants a processor, as good as on a machine of its own")
+	flags.BoolVar(&c.apart, "apart", false, "start the member such that it runs only while nobody else wants a processor, with its data in /dev/shm: as good as on a machine of its own")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -98,6 +98,11 @@ func (c *catchup) run(ctx context.Context) (err error) {
 	if err := c.miss(ctx); err != nil {
 		return fmt.Errorf("writes that the member misses: %w", err)
 	}
+	away, err := c.load(ctx, c.base)
+	if err != nil {
+		return fmt.Errorf("load while a member is down: %w", err)
+	}
+	tell("load without it", away)
 	during, w, err := c.rejoin(ctx, lost, leader)
 	if err != nil {
 		return err
@@ -105,8 +110,8 @@ func (c *catchup) run(ctx context.Context) (err error) {
 	tell("load during", during)
 	fmt.Printf("catchup: %s: member %d caught up %.1f s after its start (%d znodes, %d writes missed, %.0f requests/s meanwhile)\n",
 		c.kind, lost.ID, w.took.Seconds(), c.znodes, c.missed, c.rate)
-	fmt.Printf("catchup: %s: p99 of the load: writes %.2f times, reads %.2f times; changes of role among the others: %d\n",
-		c.kind, ratio(before, during, "set"), ratio(before, during, "get"), w.changes)
+	fmt.Printf("catchup: %s: p99 of the load: writes %.2f times, reads %.2f times that before; %.2f and %.2f times that without it; changes of role among the others: %d\n",
+		c.kind, ratio(before, during, "set"), ratio(before, during, "get"), ratio(away, during, "set"), ratio(away, during, "get"), w.changes)
 	if w.changes > 0 {
 		return errors.New("the others did not keep their roles")
 	}
@@ -169,6 +174,11 @@ func (c *catchup) rejoin(ctx context.Context, lost, leader *ensemble.Member) (*b
 	var wait sync.WaitGroup
 	if c.apart {
 		lost.Idle = true
+		remove, err := moveAway(lost.Data())
+		if err != nil {
+			return nil, w, err
+		}
+		defer remove()
 	}
 	if err := lost.Start(); err != nil {
 		return nil, w, err
@@ -186,6 +196,27 @@ func (c *catchup) rejoin(ctx context.Context, lost, leader *ensemble.Member) (*b
 		err = nil
 	}
 	return report, w, errors.Join(err, w.err)
+}
+
+// moveAway puts the data of a member that is down on a disk that nobody else has: memory.
+func moveAway(data string) (remove func(), err error) {
+	away, err := os.MkdirTemp("/dev/shm", "holt-catchup-")
+	if err != nil {
+		return nil, err
+	}
+	remove = func() { os.RemoveAll(away) }
+	err = os.CopyFS(away, os.DirFS(data))
+	if err == nil {
+		err = os.RemoveAll(data)
+	}
+	if err == nil {
+		err = os.Symlink(away, data)
+	}
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	return remove, nil
 }
 
 func (c *catchup) watch(ctx context.Context, lost, leader *ensemble.Member) (w watched) {
