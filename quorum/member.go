@@ -21,6 +21,7 @@ type members struct {
 	voters   []uint64
 	version  *tree.Ensemble // what all was made from
 	pending  *tree.Ensemble
+	astray   bool             // the peers include those that were configured; see Quorum.astray
 	heard    map[uint64]Hello // while it is not known whom to form an ensemble with
 	fresh    []uint64         // members whose data was lost, while this one leads and until they were removed
 	admitted bool             // this member, which came without data, was admitted as one that does not vote
@@ -185,6 +186,17 @@ func (q *Quorum) outside() bool {
 		!slices.Contains(c.GetLearners(), q.cfg.ID) && !slices.Contains(c.GetLearnersNext(), q.cfg.ID)
 }
 
+// astray says that this member may not know who is in the ensemble by now: it does not belong to it, or hears of no leader,
+// or of one that was admitted since.
+func (q *Quorum) astray(agreed *tree.Ensemble) bool {
+	if q.core == nil {
+		return false
+	}
+	leader, _ := q.core.leader()
+	_, known := agreed.Member(leader)
+	return !known || q.outside()
+}
+
 // setPeers tells the network who the other members are: those that the ensemble agreed on, those it is about to agree
 // on, and, while it is not known, those that were configured.
 func (q *Quorum) setPeers() {
@@ -200,10 +212,14 @@ func (q *Quorum) setPeers() {
 	if p := root.Pending(); p != nil {
 		pending = p.Target
 	}
-	if agreed == nil || agreed == q.members.version && pending == q.members.pending {
+	if agreed == nil {
 		return
 	}
-	q.members.version, q.members.pending = agreed, pending
+	astray := q.astray(agreed)
+	if agreed == q.members.version && pending == q.members.pending && astray == q.members.astray {
+		return
+	}
+	q.members.version, q.members.pending, q.members.astray = agreed, pending, astray
 	q.members.voters = agreed.Voters()
 	q.members.all = slices.Clone(agreed.Members)
 	if pending != nil {
@@ -225,8 +241,8 @@ func (q *Quorum) setPeers() {
 		}
 		peers = append(peers, Peer{ID: m.Node(), Addr: m.PeerAddr()})
 	}
-	if q.core != nil && q.outside() && q.cfg.Ensemble != nil {
-		for _, m := range q.cfg.Ensemble.Members { // one that is to be admitted has to be reachable for it
+	if astray && q.cfg.Ensemble != nil {
+		for _, m := range q.cfg.Ensemble.Members { // the leader that is to admit or to lead this one may be among them
 			if id := m.Node(); id != q.cfg.ID && !slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == id }) {
 				peers = append(peers, Peer{ID: id, Addr: m.PeerAddr()})
 			}
