@@ -64,24 +64,11 @@ func TestForm_GivesTheOthersTime(t *testing.T) {
 
 // A member that was emptied while its ensemble lives never forms another one, however many are as empty.
 func TestAwaitState(t *testing.T) {
-	fs := vfs.NewMem()
-	log, err := wal.Open(wal.Config{FS: fs, Dir: "log", Stepped: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	image, err := checkpoint.Open(checkpoint.Config{FS: fs, Dir: "image"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, image := emptyDisk(t)
 	if err := AwaitState(image); err != nil {
 		t.Fatal(err)
 	}
-	net := newMemNet().node(3, 1)
-	q, err := Open(Config{ID: 3, Process: 1, Log: log, Image: image, Ensemble: lines(t, 1, 2, 3), Network: net, Stepped: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { q.Close() })
+	q := third(t, log, image, newMemNet().node(3, 1))
 	if q.core == nil || !q.joining() {
 		t.Error("it does not wait for the state")
 	}
@@ -98,6 +85,11 @@ func message(from uint64, kind pb.MessageType) event {
 
 // fresh is member 3 of three, stepped, with an empty disk and nobody to talk to.
 func fresh(t *testing.T) *Quorum {
+	log, image := emptyDisk(t)
+	return third(t, log, image, newMemNet().node(3, 1))
+}
+
+func emptyDisk(t *testing.T) (*wal.Log, *checkpoint.Store) {
 	fs := vfs.NewMem()
 	log, err := wal.Open(wal.Config{FS: fs, Dir: "log", Stepped: true})
 	if err != nil {
@@ -107,9 +99,12 @@ func fresh(t *testing.T) *Quorum {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := Open(Config{
-		ID: 3, Process: 1, Log: log, Image: image, Ensemble: lines(t, 1, 2, 3), Network: newMemNet().node(3, 1), Stepped: true,
-	})
+	return log, image
+}
+
+// third is member 3 of three, stepped.
+func third(t *testing.T, log *wal.Log, image Image, net Network) *Quorum {
+	q, err := Open(Config{ID: 3, Process: 1, Log: log, Image: image, Ensemble: lines(t, 1, 2, 3), Network: net, Stepped: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,15 +115,7 @@ func fresh(t *testing.T) *Quorum {
 // Member 1 was removed and admitted again, and leads now, while member 3 was away: what 3 knows of the members does not have
 // it. quorum/sim found (seed 2332) that 3 let it in no more, and that nobody else could tell 3 of it.
 func TestAstray(t *testing.T) {
-	fs := vfs.NewMem()
-	log, err := wal.Open(wal.Config{FS: fs, Dir: "log", Stepped: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := checkpoint.Open(checkpoint.Config{FS: fs, Dir: "image"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	log, store := emptyDisk(t)
 	state := tree.New()
 	data := tree.AppendBatchHeader(nil, tree.BatchHeader{TimeMs: 1})
 	data = tree.AppendBootstrap(data, &tree.CommandHeader{}, &tree.Bootstrap{ClusterID: 7, Ensemble: lines(t, 2, 3)})
@@ -143,11 +130,7 @@ func TestAstray(t *testing.T) {
 		t.Fatal(err)
 	}
 	node := newMemNet().node(3, 1)
-	q, err := Open(Config{ID: 3, Process: 1, Log: log, Image: store, Ensemble: lines(t, 1, 2, 3), Network: node, Stepped: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { q.Close() })
+	q := third(t, log, store, node)
 	heartbeat := func(from, term uint64) {
 		to := uint64(3)
 		m := &pb.Message{Type: pb.MsgHeartbeat.Enum(), From: &from, To: &to, Term: &term}

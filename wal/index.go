@@ -132,7 +132,7 @@ func (x *index) term(i uint64) (uint64, error) {
 	return x.terms[n-1].term, nil
 }
 
-// before returns the last entry that has at least bytes of log after it, the cut if none has.
+// before returns the last entry that has at least bytes of log after it, counting what was taken back; the cut if none has.
 func (x *index) before(bytes int64) uint64 {
 	for n := len(x.extents) - 1; n >= 0; n-- {
 		e := &x.extents[n]

@@ -116,8 +116,8 @@ func (l *Log) Term(i uint64) (uint64, error) {
 	return l.index.term(i)
 }
 
-// Before returns the last entry that has at least bytes of log after it: what can be cut if so much is to be kept. It is
-// where the log was cut already if there is none.
+// Before returns the last entry that has at least bytes of log after it, counting what was taken back: what can be cut if so
+// much is to be kept. It is where the log was cut already if there is none.
 func (l *Log) Before(bytes int64) uint64 {
 	l.view.RLock()
 	defer l.view.RUnlock()

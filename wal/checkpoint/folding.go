@@ -29,17 +29,15 @@ func (f *folding) begin() {
 	f.grant()
 }
 
-// take claims the right to the one compaction. With asking, Unregister waits until that is given back.
-func (f *folding) take(asking bool) bool {
+// take claims the right to the one compaction. Unregister waits until asking is done, too.
+func (f *folding) take() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.begun || f.ended || f.running {
 		return false
 	}
 	f.running = true
-	if asking {
-		f.asking.Add(1)
-	}
+	f.asking.Add(1)
 	return true
 }
 
@@ -52,7 +50,7 @@ func (f *folding) release() {
 // grant has Pebble run what waits. Pebble may be refused a compaction while it is asked for one, and then waits for another
 // grant: so it is asked until it says that nothing waits.
 func (f *folding) grant() {
-	for f.take(true) {
+	for f.take() {
 		accepted := f.db.Schedule(f)
 		waits := false
 		if !accepted {
@@ -79,9 +77,10 @@ func (f *folding) Unregister() {
 
 // TrySchedule implements pebble.CompactionScheduler.
 func (f *folding) TrySchedule() (bool, pebble.CompactionGrantHandle) {
-	if !f.take(false) {
+	if !f.take() {
 		return false, nil
 	}
+	f.asking.Done()
 	return true, f
 }
 
