@@ -346,12 +346,9 @@ func (f *fields) pack(e edit) *znode {
 }
 
 func (f *fields) packParts(e edit, parts uint64) *znode {
-	size := int(nameOffsets[parts>>partShift]) + len(f.name) + len(f.data)
+	size := int(nameOffsets[parts>>partShift]) + max(len(f.name), 1) + len(f.data)
 	if size > inlineBytesMax {
 		return f.packBig(e)
-	}
-	if len(f.name) == 0 {
-		size++
 	}
 	dataLen := uint64(len(f.data))
 	if f.data == nil {
