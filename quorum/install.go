@@ -44,6 +44,7 @@ type installing struct {
 	offer *installed // has arrived; raft has been asked whether it wants it
 	job   *appendJob // raft's, when it does
 	begun bool       // the image goroutine is at it
+	full  bool       // it found no space the last time
 }
 
 // arrived tells what became of replacing image and log.
@@ -111,7 +112,7 @@ func (q *Quorum) goOnInstalling() {
 // installed goes on when image and log have been replaced.
 func (q *Quorum) installed(a arrived) error {
 	if errors.Is(a.err, wal.ErrFull) {
-		q.install.begun = false // again with the next tick
+		q.install.begun, q.install.full = false, true // again with the next tick
 		return nil
 	}
 	if a.err != nil {

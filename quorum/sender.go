@@ -194,11 +194,16 @@ func (q *Quorum) sentImages() {
 		}
 		return
 	}
+	var arrived []uint64
 	q.core.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 		if s := q.senders[id]; s != nil && p.Match >= s.point.mark.index {
-			q.endSender(id)
+			arrived = append(arrived, id)
 		}
 	})
+	for _, to := range arrived {
+		q.endSender(to)
+		q.core.node.ReportSnapshot(to, raft.SnapshotFinish) // if the log was cut meanwhile, raft goes on waiting for that
+	}
 	for _, to := range slices.Sorted(maps.Keys(q.senders)) {
 		if !slices.Contains(q.core.store.conf.GetVoters(), to) && !slices.Contains(q.core.store.conf.GetLearners(), to) {
 			q.endSender(to)

@@ -18,7 +18,7 @@ type Status struct {
 	Role   Role
 	Leader uint64 // 0 when unknown
 	Term   uint64
-	Full   bool // the log has no space: writes are refused until it has
+	Full   bool // the log, or another member's state, has no space: writes are refused until it has
 	Alone  bool // the ensemble is this member
 	Voters int
 

@@ -8,7 +8,6 @@ import (
 
 	"go.etcd.io/raft/v3"
 
-	"holt/tree"
 	"holt/wal"
 )
 
@@ -220,23 +219,26 @@ func (q *Quorum) maybeCheckpoint() {
 	if p.mark.index == 0 {
 		return
 	}
-	to := p.mark.index
-	if !q.core.alone() {
-		to = min(to, q.cfg.Log.Before(q.logKept(p.root))) // members that were away for a while need what comes after it
-	}
-	for _, s := range q.senders {
-		to = min(to, s.point.mark.index) // and who is sent that state needs what comes after it
-	}
-	if q.image.offer(imageJob{point: p, cutTo: to}) {
+	if q.image.offer(imageJob{point: p, cutTo: q.needless(p)}) {
 		q.logBytes, q.asked = 0, false
 	}
 }
 
-// logKept is how many bytes of log are kept for members that come back: they are brought up to date from it with less effort than
-// with the whole state, as long as it is much smaller.
-func (q *Quorum) logKept(root *tree.Root) int64 {
-	state := root.DataBytes() + root.NodeCount()*nodeBytes
-	return max(state/2, q.cfg.CheckpointBytes)
+// needless is the entry up to which the log is needed no more once p is in the image. Members that come back are brought up to date
+// from the log with less effort than with the whole state, as long as it is much smaller; a member that is sent a state needs
+// what comes after that. But one whose disk is full takes for ever to take it over, and the disks of the others must not fill up
+// meanwhile: it is sent another state then.
+func (q *Quorum) needless(p point) uint64 {
+	if q.core.alone() {
+		return p.mark.index
+	}
+	state := p.root.DataBytes() + p.root.NodeCount()*nodeBytes
+	kept := max(state/2, q.cfg.CheckpointBytes)
+	to := q.cfg.Log.Before(kept)
+	for _, s := range q.senders {
+		to = min(to, s.point.mark.index)
+	}
+	return min(p.mark.index, max(to, q.cfg.Log.Before(2*kept)))
 }
 
 // nodeBytes is what a znode has in an image besides its path and data, about.
@@ -310,7 +312,9 @@ func (q *Quorum) appendWaiting() {
 	}
 }
 
-func (q *Quorum) full() bool { return len(q.waiting) > 0 && q.install.job == nil || q.cfg.Log.Full() }
+func (q *Quorum) full() bool {
+	return q.install.full || len(q.waiting) > 0 && q.install.job == nil || q.cfg.Log.Full()
+}
 
 // applied is called by the apply goroutine when it has done a job. Nobody waits for most of these reports: the next turn
 // takes them in, which comes with the next write or tick. To wake the quorum goroutine for each would be a turn more per entry.

@@ -64,8 +64,8 @@ func (f *flood) end() {
 func (c *campaign) fillLeader(h *hit) error { return c.fill(h, h.leader) }
 func (c *campaign) fillOther(h *hit) error  { return c.fill(h, h.others[0]) }
 
-// fill fills a member's disk, and its log until it feels that: other faults at the same time may keep it from it. A ZooKeeper
-// ends by itself.
+// fill fills a member's disk, and its log until it feels that: other faults at the same time may keep it from it. What a
+// checkpoint frees meanwhile is filled too: with it, a member can go on for long. A ZooKeeper ends by itself.
 func (c *campaign) fill(h *hit, one *ensemble.Member) (err error) {
 	h.one = one
 	said := one.LogSize()
@@ -83,6 +83,10 @@ func (c *campaign) fill(h *hit, one *ensemble.Member) (err error) {
 		if time.Now().After(deadline) {
 			h.flood.end()
 			return fmt.Errorf("member %d has not felt for %v that its disk is full: the fault was none", one.ID, feltPatience)
+		}
+		if err := one.FillDisk(); err != nil {
+			h.flood.end()
+			return err
 		}
 	}
 	return nil

@@ -166,23 +166,27 @@ func (m *Member) ReleaseDisk() error {
 // ballast is the file that FillDisk makes.
 const ballast = "/ballast"
 
-// FillDisk fills the member's disk to the last byte; FreeDisk undoes it.
+// FillDisk fills the member's disk to the last byte, again if the member has freed some; FreeDisk undoes it.
 func (m *Member) FillDisk() error {
 	f, err := os.OpenFile(m.Data()+ballast, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	m.note("has a full disk")
 	block := make([]byte, 1<<20)
+	filled := 0
 	for size := len(block); size > 0; {
-		_, err := f.Write(block[:size])
+		n, err := f.Write(block[:size])
+		filled += n
 		switch {
 		case errors.Is(err, syscall.ENOSPC):
 			size /= 2
 		case err != nil:
 			return err
 		}
+	}
+	if filled > 0 {
+		m.note(fmt.Sprintf("has a full disk: %d bytes were left", filled))
 	}
 	return nil
 }
