@@ -80,7 +80,7 @@ func (e *ensemble) start(id uint64) *Quorum {
 		e.disks[id] = vfs.NewMem()
 	}
 	fs := e.disks[id]
-	log, err := wal.Open(wal.Config{FS: fs, Dir: "log", SegmentBytes: 256 << 10})
+	log, err := wal.Open(wal.Config{FS: fs, Dir: "log", SegmentBytes: 256 << 10, TailBytes: 64 << 10})
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -319,6 +319,30 @@ func TestMemberIsRefilled(t *testing.T) {
 			e.leader()
 			e.converge()
 		})
+	}
+}
+
+// A member that is far behind is sent the log, read back from the disk.
+func TestMemberIsSentTheLog(t *testing.T) {
+	e := newEnsembleOf(t, lines(t, 1, 2, 3), func(c *Config) { c.CheckpointBytes = 1 << 40 })
+	away := e.follower()
+	e.stop(away)
+	leader := e.leader()
+	first := e.members[leader].cfg.Log.FirstIndex()
+	c := e.session(leader, 1)
+	const znodes = 20_000
+	for i := range znodes {
+		c.put(t, "/"+strings.Repeat("x", i%700), i)
+		if i%100 == 99 {
+			for range 100 {
+				c.next(t)
+			}
+		}
+	}
+	e.start(away)
+	e.converge()
+	if e.members[leader].cfg.Log.FirstIndex() != first {
+		t.Error("the log was cut")
 	}
 }
 

@@ -178,7 +178,7 @@ func (q *Quorum) forward() {
 			}
 			continue
 		}
-		frame := appendForward(make([]byte, 0, forwardHeaderBytes+len(c.commands)), q.line.path.term, q.cfg.Process, c)
+		frame := appendForward(q.cfg.Network.Frame(forwardHeaderBytes+len(c.commands)), q.line.path.term, q.cfg.Process, c)
 		if !q.cfg.Network.Send(q.line.path.leader, LaneForward, frame) {
 			return
 		}
@@ -247,22 +247,24 @@ func (q *Quorum) entry() []byte {
 			q.release(len(c.commands) - tree.BatchHeaderBytes)
 		}
 	}
+	joined := false
+	join := func(commands []byte) {
+		if !joined { // raft copies what is proposed to it: the same memory serves for every entry
+			var header [tree.BatchHeaderBytes]byte
+			q.gathered = append(append(q.gathered[:0], header[:]...), entry[min(len(header), len(entry)):]...)
+			joined = true
+		}
+		q.gathered = append(q.gathered, commands...)
+		entry = q.gathered
+	}
 	for len(q.others) > 0 && len(entry)+len(q.others[0].commands) <= 2*chunkBytesMax {
-		entry = q.room(entry)
-		entry = append(entry, q.others[0].commands...)
+		join(q.others[0].commands)
 		q.took(q.others[0].from, len(q.others[0].commands))
 		q.others[0] = forwarded{}
 		q.others = q.others[1:]
 	}
 	if own := q.queue.takeOwn(q.line.path.term); len(own) > 0 {
-		entry = append(q.room(entry), own...)
-	}
-	return entry
-}
-
-func (q *Quorum) room(entry []byte) []byte {
-	if entry == nil {
-		entry = make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+chunkBytesNew)
+		join(own)
 	}
 	return entry
 }

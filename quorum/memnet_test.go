@@ -120,6 +120,9 @@ func (n *memNode) hello() Hello {
 	return Hello{Cluster: n.cluster.Load(), Process: n.process, Promised: n.promise.Load()}
 }
 
+// Frame implements Network.
+func (n *memNode) Frame(size int) []byte { return make([]byte, 0, size) }
+
 // Send implements Network.
 func (n *memNode) Send(to uint64, lane Lane, frame []byte) bool {
 	in := n.net.reach(n.id, to)
@@ -127,6 +130,9 @@ func (n *memNode) Send(to uint64, lane Lane, frame []byte) bool {
 		return false
 	}
 	in.Receive(n.id, lane, frame)
+	if lane == LaneRaft {
+		clear(frame) // it was lent
+	}
 	return true
 }
 

@@ -38,6 +38,8 @@ type Network interface {
 	// SetPromised tells that this member is about to promise something to others, so that it is no longer fresh. It returns
 	// before a handshake says otherwise.
 	SetPromised()
+	// Frame is an empty frame with room for size bytes: the memory of one that was sent, where there is one.
+	Frame(size int) []byte
 	// Send queues a frame, which belongs to the network from then on. False: there is no stream or it has no room;
 	// nothing was sent, and Receiver.Writable tells when it is worth trying again.
 	Send(to uint64, lane Lane, frame []byte) bool
@@ -51,7 +53,7 @@ type Network interface {
 
 // Receiver takes what a Network brings. Its methods are called on the network's goroutines and do not block.
 type Receiver interface {
-	// Receive takes a frame, which belongs to it from then on. more is false when nothing further is to be read from
+	// Receive takes a frame. On LaneRaft it is valid during the call only, on the other lanes it belongs to the receiver. more is false when nothing further is to be read from
 	// this lane until Network.Resume.
 	Receive(from uint64, lane Lane, frame []byte) (more bool)
 	// Greeted tells that a handshake with a peer succeeded, whoever dialled.

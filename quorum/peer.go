@@ -246,7 +246,7 @@ func (q *Quorum) send(messages []*pb.Message) {
 		if q.cfg.Network == nil {
 			continue
 		}
-		frame, err := proto.MarshalOptions{}.MarshalAppend(append(make([]byte, 0, 1+proto.Size(m)), frameRaft), m)
+		frame, err := proto.MarshalOptions{}.MarshalAppend(append(q.cfg.Network.Frame(1+proto.Size(m)), frameRaft), m)
 		if err != nil {
 			q.fail(fmt.Errorf("quorum: encoding a message: %w", err))
 			return

@@ -123,6 +123,7 @@ type Quorum struct {
 	seen        mark          // the last entry that was applied
 	line        line
 	others      []forwarded       // commands that other members sent to this leader
+	gathered    []byte            // the last entry that was made of several chunks
 	taken       map[uint64]*taken // by member
 	reads       []*pb.Message     // questions of other members for a read index
 	held        []byte            // an entry that raft would not take yet

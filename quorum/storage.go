@@ -23,8 +23,9 @@ type storage struct {
 	point point         // the newest state that was applied
 	lent  point         // the one that Snapshot told raft of last
 
-	appended int64 // bytes of entries since the last tick
-	spare    int64 // bytes that may be read back for others before the next tick
+	appended int64       // bytes of entries since the last tick
+	spare    int64       // bytes that may be read back for others before the next tick
+	scratch  wal.Scratch // what was read back, until it is sent
 }
 
 // What a leader reads back from its log for members that are far behind: it costs memory and processor time, and without a bound
@@ -197,17 +198,18 @@ func (s *storage) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 	if readBack && s.spare <= 0 {
 		return nil, nil
 	}
-	entries, err := s.fromLog(lo, hi, maxBytes)
-	if readBack {
-		for _, e := range entries {
-			s.spare -= int64(len(e.GetData()))
-		}
+	if !readBack {
+		return s.fromLog(nil, lo, hi, maxBytes)
+	}
+	entries, err := s.fromLog(&s.scratch, lo, hi, maxBytes)
+	for _, e := range entries {
+		s.spare -= int64(len(e.GetData()))
 	}
 	return entries, err
 }
 
-func (s *storage) fromLog(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
-	stored, err := s.log.Entries(lo, hi, maxBytes)
+func (s *storage) fromLog(scratch *wal.Scratch, lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
+	stored, err := s.log.EntriesIn(scratch, lo, hi, maxBytes)
 	if err != nil {
 		return nil, raftError(err)
 	}

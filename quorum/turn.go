@@ -195,6 +195,7 @@ func (q *Quorum) dispatch() error {
 		return err
 	}
 	q.send(due.sends) // first: a leader's disk and its followers' work at the same time
+	q.core.store.scratch.Reset()
 	for i := range due.appends {
 		q.append(due.appends[i])
 	}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -140,4 +143,45 @@ func TestBefore(t *testing.T) {
 	l = mustOpen(t, cfg)
 	defer l.Close()
 	check("reopened")
+}
+
+// What lies in a Scratch is right until it is reset, however often that is used, and takes no new memory then.
+func TestEntriesIn(t *testing.T) {
+	cfg := steppedConfig(vfs.NewMem())
+	cfg.TailBytes = -1
+	l := mustOpen(t, cfg)
+	defer l.Close()
+	entries := makeEntries(1, 3000, 1, 5000)
+	for batch := range slices.Chunk(entries, 100) {
+		if err := appendNow(l, nil, batch...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var s Scratch
+	for range 3 {
+		var got []Entry
+		for len(got) < 100 {
+			part, err := l.EntriesIn(&s, uint64(len(got)+1), 101, 30_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, part...)
+		}
+		if !reflect.DeepEqual(got, entries[:100]) {
+			t.Fatal("the entries are not those that were appended")
+		}
+		s.Reset()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		if _, err := l.EntriesIn(&s, 1, 101, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		s.Reset()
+	}
+	runtime.ReadMemStats(&after)
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 500_000 {
+		t.Errorf("5 MB were read with %d bytes of new memory", bytes)
+	}
 }

@@ -152,9 +152,41 @@ func (l *Log) DiskBytes() (int64, error) {
 	return bytes, nil
 }
 
+// Scratch is memory for entries that are read from the disk, used again after Reset. The zero value is ready.
+type Scratch struct {
+	window []byte // of a segment
+	data   []byte // of entries
+}
+
+// Reset says that nobody uses the entries any more that were read with s.
+func (s *Scratch) Reset() {
+	s.data = s.data[:0]
+	if cap(s.data) > scratchBytesMax {
+		s.data = nil
+	}
+}
+
+// scratchBytesMax is what is kept for the next time.
+const scratchBytesMax = 4 << 20
+
+// keep copies data, into memory of its own if s is nil.
+func (s *Scratch) keep(data []byte) []byte {
+	if s == nil {
+		return append([]byte(nil), data...)
+	}
+	at := len(s.data)
+	s.data = append(s.data, data...)
+	return s.data[at:len(s.data):len(s.data)]
+}
+
 // Entries returns the durable entries lo <= index < hi, fewer if they have more than maxBytes of data, but at least one
 // if lo < hi. Their data must not be changed. ErrCompacted if lo was cut, ErrUnavailable if hi is past the end.
 func (l *Log) Entries(lo, hi, maxBytes uint64) ([]Entry, error) {
+	return l.EntriesIn(nil, lo, hi, maxBytes)
+}
+
+// EntriesIn is Entries; the data of those that come from the disk lies in s.
+func (l *Log) EntriesIn(s *Scratch, lo, hi, maxBytes uint64) ([]Entry, error) {
 	var out []Entry
 	var bytes uint64
 	for lo < hi {
@@ -163,7 +195,7 @@ func (l *Log) Entries(lo, hi, maxBytes uint64) ([]Entry, error) {
 			return nil, err
 		}
 		if entries == nil {
-			if entries, err = l.readDisk(where, lo, hi, maxBytes-min(bytes, maxBytes)); err != nil {
+			if entries, err = l.readDisk(s, where, lo, hi, maxBytes-min(bytes, maxBytes)); err != nil {
 				return nil, err
 			}
 		}
@@ -208,8 +240,8 @@ func (l *Log) lookup(lo, hi, maxBytes uint64) ([]Entry, place, error) {
 }
 
 // readDisk reads entries from lo on, up to hi or the end of the run, or until maxBytes are exceeded.
-func (l *Log) readDisk(p place, lo, hi, maxBytes uint64) ([]Entry, error) {
-	out, err := l.readRun(p, lo, min(hi, p.last+1), maxBytes)
+func (l *Log) readDisk(s *Scratch, p place, lo, hi, maxBytes uint64) ([]Entry, error) {
+	out, err := l.readRun(s, p, lo, min(hi, p.last+1), maxBytes)
 	if err == nil {
 		return out, nil
 	}
@@ -223,7 +255,7 @@ func (l *Log) readDisk(p place, lo, hi, maxBytes uint64) ([]Entry, error) {
 	return nil, err
 }
 
-func (l *Log) readRun(p place, lo, hi, maxBytes uint64) ([]Entry, error) {
+func (l *Log) readRun(s *Scratch, p place, lo, hi, maxBytes uint64) ([]Entry, error) {
 	path := l.cfg.FS.PathJoin(l.cfg.Dir, segmentName(p.segment))
 	size, err := fileSize(l.cfg.FS, path)
 	if err != nil {
@@ -233,32 +265,37 @@ func (l *Log) readRun(p place, lo, hi, maxBytes uint64) ([]Entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading entry %d: %w", lo, err)
 	}
-	out, err := readEntries(f, path, size, p, lo, hi, maxBytes)
+	out, err := readEntries(s, f, path, size, p, lo, hi, maxBytes)
 	return out, disk.FirstError(err, f.Close())
 }
 
-func readEntries(f vfs.File, path string, size int64, p place, lo, hi, maxBytes uint64) ([]Entry, error) {
-	s, err := checkHeader(f, path, p.segment, size)
+func readEntries(s *Scratch, f vfs.File, path string, size int64, p place, lo, hi, maxBytes uint64) ([]Entry, error) {
+	header, err := checkHeader(f, path, p.segment, size)
 	if err != nil {
 		return nil, err
 	}
 	var out []Entry
 	var bytes uint64
-	r := frameReader{file: f, path: path, seed: s.seed, size: size, off: p.off}
-	for lo < hi && (len(out) == 0 || bytes <= maxBytes) {
+	r := frameReader{file: f, path: path, seed: header.seed, size: size, off: p.off}
+	if s != nil {
+		r.buf = s.window[:0]
+		defer func() { s.window = r.buf }()
+	}
+	enough := func() bool { return lo >= hi || len(out) > 0 && bytes > maxBytes }
+	for !enough() {
 		data, err := r.next()
 		if err != nil {
 			return nil, r.corrupt(err)
 		}
-		for len(data) > 0 {
+		for len(data) > 0 && !enough() {
 			var rec record
 			if rec, data, err = parseRecord(data); err != nil {
 				return nil, r.corrupt(err)
 			}
-			if rec.kind != kindEntry || rec.entry.Index != lo || lo >= hi {
+			if rec.kind != kindEntry || rec.entry.Index != lo {
 				continue
 			}
-			rec.entry.Data = append([]byte(nil), rec.entry.Data...)
+			rec.entry.Data = s.keep(rec.entry.Data)
 			bytes += uint64(len(rec.entry.Data))
 			out = append(out, rec.entry)
 			lo++

@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,6 +105,13 @@ func (c *catchup) run(ctx context.Context) (err error) {
 		return fmt.Errorf("load while a member is down: %w", err)
 	}
 	tell("load without it", away)
+	if c.apart {
+		// A machine whose processors are never idle answers later, whoever keeps them busy.
+		if away, err = c.loadBesideSpinners(ctx); err != nil {
+			return fmt.Errorf("load while a member is down and the processors are busy: %w", err)
+		}
+		tell("load without it, on processors as busy", away)
+	}
 	during, w, err := c.rejoin(ctx, lost, leader)
 	if err != nil {
 		return err
@@ -139,6 +148,22 @@ func (c *catchup) load(ctx context.Context, d time.Duration) (*bench.Report, err
 		err = errors.Join(err, fmt.Errorf("faults: %v %v", report.Faults, report.Causes))
 	}
 	return report, err
+}
+
+// loadBesideSpinners is the load while every processor has something to do that nobody waits for.
+func (c *catchup) loadBesideSpinners(ctx context.Context) (*bench.Report, error) {
+	for range runtime.NumCPU() {
+		spinner := exec.Command("chrt", "--idle", "0", "sh", "-c", "while :; do :; done")
+		spinner.SysProcAttr = ensemble.DiesWithParent()
+		if err := spinner.Start(); err != nil {
+			return nil, err
+		}
+		defer func() {
+			_ = spinner.Process.Kill()
+			_ = spinner.Wait()
+		}()
+	}
+	return c.load(ctx, c.base)
 }
 
 // miss writes until the member that is down has missed enough.

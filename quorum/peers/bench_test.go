@@ -117,7 +117,7 @@ func cpuTime() int64 {
 func BenchmarkPingPong(b *testing.B) {
 	a, n, _, _ := pair(b)
 	back := make(chan struct{}, 1)
-	echo := &echoer{counter: newCounter(), then: func(f []byte) { n.Send(1, quorum.LaneRaft, f) }}
+	echo := &echoer{counter: newCounter(), then: func(f []byte) { n.Send(1, quorum.LaneRaft, append(n.Frame(len(f)), f...)) }}
 	home := &echoer{counter: newCounter(), then: func([]byte) { back <- struct{}{} }}
 	n.receiver, a.receiver = echo, home
 	frame := fill("noise", 200)

@@ -45,6 +45,9 @@ func (r *recorder) note(e event) bool {
 }
 
 func (r *recorder) Receive(from uint64, lane quorum.Lane, frame []byte) bool {
+	if lane == quorum.LaneRaft {
+		frame = bytes.Clone(frame)
+	}
 	return r.note(event{kind: "receive", peer: from, lane: lane, frame: frame})
 }
 

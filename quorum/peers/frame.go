@@ -108,10 +108,13 @@ func frameSum(header, body []byte) uint32 {
 	return crc32.Update(crc32.Checksum(header[:4], castagnoli), castagnoli, body)
 }
 
-// intake cuts frames from a stream. Each is one allocation of exactly its size, which belongs to whoever takes it.
+// intake cuts frames from a stream. Each is one allocation of exactly its size, which belongs to whoever takes it, unless it is only
+// lent until the next is asked for.
 type intake struct {
 	src     io.Reader
 	max     int // bytes of a frame
+	lends   bool
+	lent    []byte // memory for frames that are lent and not in buf
 	header  [frameHeader]byte
 	buf     []byte // of intakeBytes
 	r, w    int    // what is read and not yet taken: buf[r:w]
@@ -122,8 +125,8 @@ type intake struct {
 
 var intakeBufs = sync.Pool{New: func() any { b := make([]byte, intakeBytes); return &b }}
 
-func newIntake(src io.Reader, buf []byte, frameBytesMax int) *intake {
-	return &intake{src: src, buf: buf, max: frameBytesMax}
+func newIntake(src io.Reader, buf []byte, frameBytesMax int, lends bool) *intake {
+	return &intake{src: src, buf: buf, max: frameBytesMax, lends: lends}
 }
 
 // need has n bytes wait in buf, n at most intakeBytes. It reads no more than fits the first upTo bytes of buf.
@@ -175,7 +178,7 @@ func (in *intake) next() ([]byte, error) {
 	switch {
 	case compressed:
 		return in.inflate(body)
-	case owned:
+	case owned || in.lends:
 		return body, nil
 	}
 	frame := make([]byte, len(body)) // with the copy one step, that clears nothing
@@ -196,13 +199,19 @@ func (in *intake) body(n int, compressed bool) (body []byte, owned bool, err err
 		in.r += n
 		return body, false, nil
 	}
-	into := []byte(nil)
-	if compressed {
-		into, in.scratch = in.scratch, nil
+	var kept *[]byte
+	switch {
+	case compressed:
+		kept = &in.scratch
+	case in.lends:
+		kept = &in.lent
+	default:
+		kept = new([]byte)
 	}
-	body, err = in.direct(into, n)
-	if compressed && cap(body) <= growBytes {
-		in.scratch = body
+	body, err = in.direct(*kept, n)
+	*kept = nil
+	if cap(body) <= growBytes {
+		*kept = body
 	}
 	return body, true, err
 }
@@ -239,7 +248,14 @@ func (in *intake) inflate(body []byte) ([]byte, error) {
 	if n > in.max {
 		return nil, fmt.Errorf("%w: %d decompressed", errFrameBytes, n)
 	}
-	frame, err := s2.Decode(make([]byte, n), body)
+	into := in.lent[:cap(in.lent)]
+	if len(into) < n {
+		into = make([]byte, n)
+	}
+	if in.lends && cap(into) <= growBytes {
+		in.lent = into
+	}
+	frame, err := s2.Decode(into, body)
 	if err != nil {
 		return nil, fmt.Errorf("decompress a frame: %w", err)
 	}

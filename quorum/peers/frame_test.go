@@ -47,29 +47,31 @@ func TestP1_EncodeAndCut(t *testing.T) {
 		wire = append(wire, bytes.Join(b.chunks(), nil)...)
 	}
 	rnd := rand.New(rand.NewPCG(2, 2))
-	for name, src := range map[string]io.Reader{
-		"whole": bytes.NewReader(wire), "halves": iotest.HalfReader(bytes.NewReader(wire)),
-		"pieces": readerFunc(func() func(p []byte) (int, error) {
-			r := bytes.NewReader(wire)
-			return func(p []byte) (int, error) { return r.Read(p[:1+rnd.IntN(min(len(p), 50_000))]) }
-		}()),
-		"data with EOF": iotest.DataErrReader(bytes.NewReader(wire)),
-	} {
-		in := newIntake(src, make([]byte, intakeBytes), frameBytesMax)
-		for i, want := range frames {
-			got, err := in.next()
-			if err != nil {
-				t.Fatalf("%s: frame %d: %v", name, i, err)
+	for _, lends := range []bool{false, true} {
+		for name, src := range map[string]io.Reader{
+			"whole": bytes.NewReader(wire), "halves": iotest.HalfReader(bytes.NewReader(wire)),
+			"pieces": readerFunc(func() func(p []byte) (int, error) {
+				r := bytes.NewReader(wire)
+				return func(p []byte) (int, error) { return r.Read(p[:1+rnd.IntN(min(len(p), 50_000))]) }
+			}()),
+			"data with EOF": iotest.DataErrReader(bytes.NewReader(wire)),
+		} {
+			in := newIntake(src, make([]byte, intakeBytes), frameBytesMax, lends)
+			for i, want := range frames {
+				got, err := in.next()
+				if err != nil {
+					t.Fatalf("%s: frame %d: %v", name, i, err)
+				}
+				if !bytes.Equal(got, want) {
+					t.Fatalf("%s: frame %d of %d bytes differs", name, i, len(want))
+				}
+				if !lends && cap(got) > len(got)+len(got)/4+64 {
+					t.Errorf("%s: frame %d of %d bytes keeps %d", name, i, len(got), cap(got))
+				}
 			}
-			if !bytes.Equal(got, want) {
-				t.Fatalf("%s: frame %d of %d bytes differs", name, i, len(want))
+			if _, err := in.next(); !errors.Is(err, io.EOF) {
+				t.Fatalf("%s: %v at the end", name, err)
 			}
-			if cap(got) > len(got)+len(got)/4+64 {
-				t.Errorf("%s: frame %d of %d bytes keeps %d", name, i, len(got), cap(got))
-			}
-		}
-		if _, err := in.next(); !errors.Is(err, io.EOF) {
-			t.Fatalf("%s: %v at the end", name, err)
 		}
 	}
 }
@@ -87,7 +89,7 @@ func TestP1_EveryBitAndCut(t *testing.T) {
 	}
 	wire := bytes.Join(b.chunks(), nil)
 	check := func(what string, stream []byte) {
-		in := newIntake(bytes.NewReader(stream), make([]byte, intakeBytes), frameBytesMax)
+		in := newIntake(bytes.NewReader(stream), make([]byte, intakeBytes), frameBytesMax, len(stream)%2 == 0)
 		for i := 0; ; i++ {
 			got, err := in.next()
 			if err != nil {
@@ -103,7 +105,7 @@ func TestP1_EveryBitAndCut(t *testing.T) {
 		for bit := range 8 {
 			damaged := bytes.Clone(wire)
 			damaged[i] ^= 1 << bit
-			in := newIntake(bytes.NewReader(damaged), make([]byte, intakeBytes), frameBytesMax)
+			in := newIntake(bytes.NewReader(damaged), make([]byte, intakeBytes), frameBytesMax, bit%2 == 0)
 			n := 0
 			var err error
 			for ; err == nil; n++ {
@@ -126,16 +128,16 @@ func FuzzIntake(f *testing.F) {
 			b.add(s)
 		}
 	}
-	f.Add(bytes.Join(b.chunks(), nil), true)
-	f.Add([]byte{255, 255, 255, 15, 1, 2, 3, 4, 5}, false)
-	f.Add(append([]byte{20, 0, 0, 128, 0, 0, 0, 0}, s2.Encode(nil, make([]byte, 5000))...), true)
+	f.Add(bytes.Join(b.chunks(), nil), true, true)
+	f.Add([]byte{255, 255, 255, 15, 1, 2, 3, 4, 5}, false, false)
+	f.Add(append([]byte{20, 0, 0, 128, 0, 0, 0, 0}, s2.Encode(nil, make([]byte, 5000))...), true, false)
 	const fuzzed = 1 << 20 // s2 lets few bytes stand for many
-	f.Fuzz(func(t *testing.T, stream []byte, mend bool) {
+	f.Fuzz(func(t *testing.T, stream []byte, mend, lends bool) {
 		var buf [intakeBytes]byte
 		if mend {
 			stream = mendSums(bytes.Clone(stream))
 		}
-		in := newIntake(bytes.NewReader(stream), buf[:], fuzzed)
+		in := newIntake(bytes.NewReader(stream), buf[:], fuzzed, lends)
 		var again batch
 		var got [][]byte
 		for len(got) < 10 {
@@ -143,10 +145,10 @@ func FuzzIntake(f *testing.F) {
 			if err != nil {
 				break
 			}
-			got = append(got, frame)
+			got = append(got, bytes.Clone(frame))
 			again.add(frame)
 		}
-		in = newIntake(bytes.NewReader(bytes.Join(again.chunks(), nil)), buf[:], fuzzed)
+		in = newIntake(bytes.NewReader(bytes.Join(again.chunks(), nil)), buf[:], fuzzed, lends)
 		for i, want := range got {
 			if frame, err := in.next(); err != nil || !bytes.Equal(frame, want) {
 				t.Fatalf("frame %d: %v", i, err)

@@ -96,6 +96,8 @@ type Network struct {
 	halfOpen []net.Conn // oldest first
 	complain reasons    // about those who call
 
+	pool framePool
+
 	accepted, refused, garbled, crowded atomic.Uint64
 }
 
@@ -256,6 +258,9 @@ func (n *Network) SetPromised() {
 	defer n.mu.Unlock()
 	n.stance.promised = true
 }
+
+// Frame implements quorum.Network.
+func (n *Network) Frame(size int) []byte { return n.pool.get(size)[:0] }
 
 // Send implements quorum.Network. A frame that was refused may be sent again.
 func (n *Network) Send(to uint64, lane quorum.Lane, frame []byte) bool {

@@ -365,6 +365,9 @@ func (l *outLane) write(s *outStream) {
 		}
 		l.frames.Add(uint64(len(taken)))
 		l.bytes.Add(uint64(bytes))
+		for _, f := range taken {
+			l.net.pool.put(f)
+		}
 		clear(taken)
 		l.written(cost)
 	}

@@ -215,6 +215,9 @@ func (f *fabric) meet(p *port, l *lane) bool {
 	return true
 }
 
+// Frame implements quorum.Network.
+func (p *port) Frame(size int) []byte { return make([]byte, 0, size) }
+
 // Send implements quorum.Network.
 func (p *port) Send(to uint64, kind quorum.Lane, frame []byte) bool {
 	f := p.fabric
