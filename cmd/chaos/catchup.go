@@ -1,14 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,8 +36,12 @@ type catchup struct {
 	serving []string // client addresses of the members that stay
 }
 
-// catchupRoot holds the znodes.
-const catchupRoot = "/catchup"
+const (
+	catchupRoot = "/catchup" // holds the znodes
+
+	// Groups of processes share the processors by how busy they are; a group loses its share on one where it runs in the idle class.
+	autogroup = "/proc/sys/kernel/sched_autogroup_enabled"
+)
 
 func runCatchup(ctx context.Context, args []string) error {
 	var c catchup
@@ -51,12 +54,15 @@ func runCatchup(ctx context.Context, args []string) error {
 	flags.Int64Var(&c.missed, "missed", 1_000_000, "writes that the member misses")
 	flags.Float64Var(&c.rate, "rate", 2000, "requests per second of the load, half of them writes")
 	flags.IntVar(&c.conns, "conns", 32, "connections of the load")
-	flags.DurationVar(&c.base, "base", 30*time.Second, "how long the load is measured before, while all is well")
+	flags.DurationVar(&c.base, "base", time.Minute, "how long the load is measured before, while all is well")
 	flags.DurationVar(&c.longest, "longest", 10*time.Minute, "how long the member may take")
 	flags.BoolVar(&c.stop, "stop", false, "stop the member with SIGTERM instead of SIGKILL")
 	flags.BoolVar(&c.apart, "apart", false, "start the member such that it runs only while nobody else wants a processor, with its data in /dev/shm: as good as on a machine of its own")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if on, err := os.ReadFile(autogroup); c.apart && err == nil && string(on) != "0\n" {
+		return errors.New("-apart needs sysctl kernel.sched_autogroup_enabled=0: with it what runs in the idle class takes time from the others")
 	}
 	if c.dir == "" {
 		var err error
@@ -105,13 +111,6 @@ func (c *catchup) run(ctx context.Context) (err error) {
 		return fmt.Errorf("load while a member is down: %w", err)
 	}
 	tell("load without it", away)
-	if c.apart {
-		// A machine whose processors are never idle answers later, whoever keeps them busy.
-		if away, err = c.loadBesideSpinners(ctx); err != nil {
-			return fmt.Errorf("load while a member is down and the processors are busy: %w", err)
-		}
-		tell("load without it, on processors as busy", away)
-	}
 	during, w, err := c.rejoin(ctx, lost, leader)
 	if err != nil {
 		return err
@@ -119,8 +118,8 @@ func (c *catchup) run(ctx context.Context) (err error) {
 	tell("load during", during)
 	fmt.Printf("catchup: %s: member %d caught up %.1f s after its start (%d znodes, %d writes missed, %.0f requests/s meanwhile)\n",
 		c.kind, lost.ID, w.took.Seconds(), c.znodes, c.missed, c.rate)
-	fmt.Printf("catchup: %s: p99 of the load: writes %.2f times, reads %.2f times that before; %.2f and %.2f times that without it; changes of role among the others: %d\n",
-		c.kind, ratio(before, during, "set"), ratio(before, during, "get"), ratio(away, during, "set"), ratio(away, during, "get"), w.changes)
+	fmt.Printf("catchup: %s: p99 of the load: %s that before; %s that without it; changes of role among the others: %d\n",
+		c.kind, ratios(before, during), ratios(away, during), w.changes)
 	if w.changes > 0 {
 		return errors.New("the others did not keep their roles")
 	}
@@ -148,22 +147,6 @@ func (c *catchup) load(ctx context.Context, d time.Duration) (*bench.Report, err
 		err = errors.Join(err, fmt.Errorf("faults: %v %v", report.Faults, report.Causes))
 	}
 	return report, err
-}
-
-// loadBesideSpinners is the load while every processor has something to do that nobody waits for.
-func (c *catchup) loadBesideSpinners(ctx context.Context) (*bench.Report, error) {
-	for range runtime.NumCPU() {
-		spinner := exec.Command("chrt", "--idle", "0", "sh", "-c", "while :; do :; done")
-		spinner.SysProcAttr = ensemble.DiesWithParent()
-		if err := spinner.Start(); err != nil {
-			return nil, err
-		}
-		defer func() {
-			_ = spinner.Process.Kill()
-			_ = spinner.Wait()
-		}()
-	}
-	return c.load(ctx, c.base)
 }
 
 // miss writes until the member that is down has missed enough.
@@ -297,8 +280,28 @@ func series(r *bench.Report, name string) bench.SeriesReport {
 	return r.Series[i]
 }
 
-func ratio(before, during *bench.Report, name string) float64 {
-	return float64(series(during, name).P99) / float64(series(before, name).P99)
+// ratios compares the p99 of all requests, of writes and of reads.
+func ratios(before, during *bench.Report) string {
+	of := func(name string) float64 { return float64(series(during, name).P99) / float64(series(before, name).P99) }
+	return fmt.Sprintf("%.2f times (writes %.2f, reads %.2f)", float64(p99(during))/float64(p99(before)), of("set"), of("get"))
+}
+
+// p99 is that of all requests together, in nanoseconds.
+func p99(r *bench.Report) int64 {
+	var all [][2]int64
+	var left int64
+	for _, s := range r.Series {
+		all = append(all, s.Histogram...)
+		left += s.Count
+	}
+	slices.SortFunc(all, func(a, b [2]int64) int { return cmp.Compare(b[0], a[0]) })
+	left /= 100
+	for _, one := range all {
+		if left -= one[1]; left <= 0 {
+			return one[0]
+		}
+	}
+	return 0
 }
 
 // tell prints latencies, and the p99 of single seconds.
