@@ -282,7 +282,9 @@ func series(r *bench.Report, name string) bench.SeriesReport {
 
 // ratios compares the p99 of all requests, of writes and of reads.
 func ratios(before, during *bench.Report) string {
-	of := func(name string) float64 { return float64(series(during, name).P99) / float64(series(before, name).P99) }
+	of := func(name string) float64 {
+		return float64(series(during, name).P99) / float64(series(before, name).P99)
+	}
 	return fmt.Sprintf("%.2f times (writes %.2f, reads %.2f)", float64(p99(during))/float64(p99(before)), of("set"), of("get"))
 }
 
