@@ -53,8 +53,8 @@ type Network interface {
 
 // Receiver takes what a Network brings. Its methods are called on the network's goroutines and do not block.
 type Receiver interface {
-	// Receive takes a frame. On LaneRaft it is valid during the call only, on the other lanes it belongs to the receiver. more is false when nothing further is to be read from
-	// this lane until Network.Resume.
+	// Receive takes a frame. On LaneRaft it is valid during the call only, on the other lanes it belongs to the receiver. more
+	// is false when nothing further is to be read from this lane until Network.Resume.
 	Receive(from uint64, lane Lane, frame []byte) (more bool)
 	// Greeted tells that a handshake with a peer succeeded, whoever dialled.
 	Greeted(from uint64, h Hello)

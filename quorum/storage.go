@@ -195,11 +195,11 @@ func (s *storage) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 		return limit(part, maxBytes), nil
 	}
 	readBack := maxBytes == messageBytesMax && lo <= s.log.Before(recentBytes) // nothing but a message to another member has that bound
-	if readBack && s.spare <= 0 {
-		return nil, nil
-	}
 	if !readBack {
 		return s.fromLog(nil, lo, hi, maxBytes)
+	}
+	if s.spare <= 0 {
+		return nil, nil
 	}
 	entries, err := s.fromLog(&s.scratch, lo, hi, maxBytes)
 	for _, e := range entries {

@@ -14,6 +14,7 @@ const (
 	multiMax      = 6         // operations in a multi
 	knownMax      = 400       // nodes remembered; beyond it bursts of deletes come more often
 	dataBytesBig  = 100_000   // of the larger data
+	dataBytesLeaf = 600       // of data on both sides of what a znode's own block holds
 	frameBytesMax = 1_048_000 // of a request: a little less than servers take
 )
 

@@ -91,6 +91,8 @@ func (g *generator) data() []byte {
 		return g.someBytes(g.rng.IntN(dataBytesBig))
 	case x < 20.22:
 		return make([]byte, 1_048_000-g.rng.IntN(1000))
+	case x < 25:
+		return g.someBytes(g.rng.IntN(dataBytesLeaf))
 	}
 	return g.someBytes(g.rng.IntN(30))
 }

@@ -41,9 +41,9 @@
 //
 // Every outgoing lane has a goroutine that dials, writes and is alone in telling Broken and Writable, and while a stream
 // is up one more that waits for the other side to close it. Every accepted connection has one goroutine, from handshake
-// to end. One goroutine accepts. Frames belong to the network from a Send that succeeded, and to the Receiver from
-// Receive. Network.mu guards who is a member and which stream is the newest; outLane.mu a queue; the first is taken
-// before the second.
+// to end. One goroutine accepts. Frames belong to the network from a Send that succeeded, and their memory serves for
+// others once they are written. To the Receiver they belong from Receive, on raft's lane until that returns. Network.mu
+// guards who is a member and which stream is the newest; outLane.mu a queue; the first is taken before the second.
 //
 // # Failure
 //

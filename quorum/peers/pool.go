@@ -12,7 +12,7 @@ type framePool [frameClasses]sync.Pool
 
 const (
 	frameBytesLeast = 256 // of what is kept
-	frameClasses    = 12  // to 512 KiB, twice a chunk of image or log; what is larger is rare, and left to the collector
+	frameClasses    = 14  // to 2 MiB: raft's messages hold 1 MiB of entries, or one that is larger
 )
 
 // classOf is the least class with room for n bytes.

@@ -4,7 +4,7 @@ import "testing"
 
 func TestFramePool(t *testing.T) {
 	var p framePool
-	for _, n := range []int{0, 1, 255, 256, 257, 4096, 512 << 10, 512<<10 + 1, 1 << 20} {
+	for _, n := range []int{0, 1, 255, 256, 257, 4096, 1 << 20, 1<<20 + 1, 2 << 20, 2<<20 + 1} {
 		a := p.get(n)
 		if len(a) != n {
 			t.Fatalf("%d bytes for a frame of %d", len(a), n)
