@@ -368,6 +368,37 @@ func TestSyncFromFollower(t *testing.T) {
 	}
 }
 
+func (c *caller) reconfig(t *testing.T, r *tree.Reconfig) tree.Txn {
+	t.Helper()
+	c.header.Tag++
+	c.header.Op = tree.OpReconfig
+	r.ConfigID = -1
+	if err := c.q.Propose(c.q.Epoch(), tree.AppendReconfig(nil, &c.header, r)); err != nil {
+		t.Fatal(err)
+	}
+	return c.next(t)
+}
+
+// With one of three members away the other one that follows cannot be removed: the leader would be left with one that is away.
+// The one that is away can.
+func TestReconfig_LeavesAQuorum(t *testing.T) {
+	e := newEnsembleOf(t, lines(t, 1, 2, 3), func(c *Config) { c.Tick = 10 * time.Millisecond })
+	leader := e.leader()
+	c := e.session(leader, 1)
+	away := e.follower()
+	other := 6 - leader - away
+	e.stop(away)
+	if txn := c.reconfig(t, &tree.Reconfig{Leaving: fmt.Append(nil, other)}); txn.Code != tree.NewConfigNoQuorum {
+		t.Errorf("removing member %d: %v, want %v", other, txn.Code, tree.NewConfigNoQuorum)
+	}
+	if txn := c.reconfig(t, &tree.Reconfig{Leaving: fmt.Append(nil, away)}); txn.Code != tree.OK {
+		t.Errorf("removing member %d: %v", away, txn.Code)
+	}
+	if n := e.members[leader].Status().Voters; n != 2 {
+		t.Errorf("%d members vote", n)
+	}
+}
+
 // Members are added and removed by reconfig, one that leads too.
 func TestReconfig(t *testing.T) {
 	e := newEnsemble(t, 1, 2, 3)
@@ -377,15 +408,7 @@ func TestReconfig(t *testing.T) {
 		c.put(t, "/n", i)
 		c.next(t)
 	}
-	reconfig := func(r *tree.Reconfig) tree.Txn {
-		c.header.Tag++
-		c.header.Op = tree.OpReconfig
-		r.ConfigID = -1
-		if err := c.q.Propose(c.q.Epoch(), tree.AppendReconfig(nil, &c.header, r)); err != nil {
-			t.Fatal(err)
-		}
-		return c.next(t)
-	}
+	reconfig := func(r *tree.Reconfig) tree.Txn { return c.reconfig(t, r) }
 	e.config = lines(t, 1, 2, 3, 4)
 	e.start(4)
 	if txn := reconfig(&tree.Reconfig{Joining: []byte("server.4=m4:1:2;3")}); txn.Code != tree.OK {

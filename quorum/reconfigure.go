@@ -15,7 +15,8 @@ import (
 // catchUpEntries is how far behind a new voter may be when it begins to vote.
 const catchUpEntries = 64
 
-// reconfigTicksMax is how long the members that a reconfig adds may take to show that they are there.
+// reconfigTicksMax is how long the members that a reconfig adds may take to show that they are there, and those that it leaves to
+// be a quorum.
 const reconfigTicksMax = 400
 
 // driver is how far this leader has come with a change of members, in one term: what it proposed in an earlier one may be lost.
@@ -91,7 +92,8 @@ func (q *Quorum) endReconfig(p *tree.PendingReconfig, code tree.Code) {
 }
 
 // nextChange returns the next step from the members that raft has to those of target, or says that they are the same.
-// New members begin as learners; when those that are to vote have caught up, all that is left changes at once.
+// New members begin as learners; when those that are to vote have caught up, all that is left changes at once, unless a majority of
+// those that are to vote then is missing: nobody could lead them.
 func (q *Quorum) nextChange(target *tree.Ensemble) (change *pb.ConfChangeV2, done bool) {
 	conf := q.core.store.conf
 	voters, learners := conf.GetVoters(), conf.GetLearners()
@@ -111,11 +113,19 @@ func (q *Quorum) nextChange(target *tree.Ensemble) (change *pb.ConfChangeV2, don
 		return changeOf(pb.ConfChangeAddLearnerNode, add[0]), false
 	}
 	change = &pb.ConfChangeV2{}
+	ready := 0
 	for _, id := range wantVoters {
+		there, caughtUp := q.follows(id)
+		if caughtUp {
+			ready++
+		}
 		if slices.Contains(voters, id) {
 			continue
 		}
-		if !q.caughtUp(id) {
+		if there {
+			q.driver.since = q.ticks // however long it takes
+		}
+		if !caughtUp {
 			return nil, false
 		}
 		change.Changes = append(change.Changes, single(pb.ConfChangeAddNode, id))
@@ -133,6 +143,9 @@ func (q *Quorum) nextChange(target *tree.Ensemble) (change *pb.ConfChangeV2, don
 	if len(change.Changes) == 0 {
 		return nil, true
 	}
+	if ready <= len(wantVoters)/2 {
+		return nil, false
+	}
 	return change, false
 }
 
@@ -144,20 +157,16 @@ func single(kind pb.ConfChangeType, id uint64) *pb.ConfChangeSingle {
 	return &pb.ConfChangeSingle{Type: kind.Enum(), NodeId: proto.Uint64(id)}
 }
 
-// caughtUp says whether a member has nearly all of the log, and is heard of.
-func (q *Quorum) caughtUp(id uint64) bool {
-	ok := false
+// follows says whether this leader hears of a member, and whether that has nearly all of the log.
+func (q *Quorum) follows(id uint64) (there, caughtUp bool) {
 	last, _ := q.core.store.LastIndex()
 	q.core.node.WithProgress(func(of uint64, _ raft.ProgressType, p tracker.Progress) {
-		if of != id {
-			return
+		if of == id {
+			there = p.RecentActive || id == q.cfg.ID
+			caughtUp = there && p.State == tracker.StateReplicate && p.Match+catchUpEntries >= last
 		}
-		if p.RecentActive {
-			q.driver.since = q.ticks // it is there; however long it takes
-		}
-		ok = p.RecentActive && p.State == tracker.StateReplicate && p.Match+catchUpEntries >= last
 	})
-	return ok
+	return there, caughtUp
 }
 
 // tellPeers publishes what a leader knows of the others.

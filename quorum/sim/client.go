@@ -67,6 +67,8 @@ type request struct {
 	floor   tree.Zxid // the newest write acknowledged to anybody when it was sent
 	called  int64     // on the clock of the histories
 	rel     tree.Zxid // setWatches
+
+	answered bool
 }
 
 func (r *request) writes() bool {
@@ -285,6 +287,7 @@ func (c *client) frame(r *zk.Reader) {
 	}
 	q := c.pending[0]
 	c.pending = c.pending[1:]
+	q.answered = true
 	c.answers++
 	c.answer(q, tree.Zxid(h.Zxid), tree.Code(h.Err), r)
 }

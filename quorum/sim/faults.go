@@ -17,8 +17,9 @@ type injector struct {
 	idle      bool // the fault that was drawn found nothing to do
 	serial    int
 	undos     []pendingUndo
-	afterVote bool // the next that gives a vote loses power
-	during    int  // frames of an image until its receiver or sender crashes; 0: none does
+	reconfigs []*request // that operators sent
+	afterVote bool       // the next that gives a vote loses power
+	during    int        // frames of an image until its receiver or sender crashes; 0: none does
 }
 
 // fault is one kind of bad luck.
