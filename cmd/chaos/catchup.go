@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"holt/bench"
 	"holt/cmd/internal/ensemble"
@@ -61,8 +62,10 @@ func runCatchup(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if on, err := os.ReadFile(autogroup); c.apart && err == nil && string(on) != "0\n" {
-		return errors.New("-apart needs sysctl kernel.sched_autogroup_enabled=0: with it what runs in the idle class takes time from the others")
+	if c.apart {
+		if on, err := os.ReadFile(autogroup); err == nil && string(on) != "0\n" {
+			return errors.New("-apart needs sysctl kernel.sched_autogroup_enabled=0: with it what runs in the idle class takes time from the others")
+		}
 	}
 	if c.dir == "" {
 		var err error
@@ -290,20 +293,13 @@ func ratios(before, during *bench.Report) string {
 
 // p99 is that of all requests together, in nanoseconds.
 func p99(r *bench.Report) int64 {
-	var all [][2]int64
-	var left int64
+	all := hdrhistogram.New(1, int64(time.Hour), 3)
 	for _, s := range r.Series {
-		all = append(all, s.Histogram...)
-		left += s.Count
-	}
-	slices.SortFunc(all, func(a, b [2]int64) int { return cmp.Compare(b[0], a[0]) })
-	left /= 100
-	for _, one := range all {
-		if left -= one[1]; left <= 0 {
-			return one[0]
+		for _, bar := range s.Histogram {
+			_ = all.RecordValues(bar[0], bar[1]) // none takes an hour
 		}
 	}
-	return 0
+	return all.ValueAtQuantile(99)
 }
 
 // tell prints latencies, and the p99 of single seconds.

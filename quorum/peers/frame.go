@@ -112,8 +112,8 @@ func frameSum(header, body []byte) uint32 {
 // lent until the next is asked for.
 type intake struct {
 	src     io.Reader
-	max     int // bytes of a frame
-	lends   bool
+	max     int    // bytes of a frame
+	lends   bool   // set before the first is asked for
 	lent    []byte // memory for frames that are lent and not in buf
 	header  [frameHeader]byte
 	buf     []byte // of intakeBytes
@@ -125,8 +125,8 @@ type intake struct {
 
 var intakeBufs = sync.Pool{New: func() any { b := make([]byte, intakeBytes); return &b }}
 
-func newIntake(src io.Reader, buf []byte, frameBytesMax int, lends bool) *intake {
-	return &intake{src: src, buf: buf, max: frameBytesMax, lends: lends}
+func newIntake(src io.Reader, buf []byte, frameBytesMax int) *intake {
+	return &intake{src: src, buf: buf, max: frameBytesMax}
 }
 
 // need has n bytes wait in buf, n at most intakeBytes. It reads no more than fits the first upTo bytes of buf.

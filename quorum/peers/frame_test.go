@@ -56,7 +56,8 @@ func TestP1_EncodeAndCut(t *testing.T) {
 			}()),
 			"data with EOF": iotest.DataErrReader(bytes.NewReader(wire)),
 		} {
-			in := newIntake(src, make([]byte, intakeBytes), frameBytesMax, lends)
+			in := newIntake(src, make([]byte, intakeBytes), frameBytesMax)
+			in.lends = lends
 			for i, want := range frames {
 				got, err := in.next()
 				if err != nil {
@@ -89,7 +90,8 @@ func TestP1_EveryBitAndCut(t *testing.T) {
 	}
 	wire := bytes.Join(b.chunks(), nil)
 	check := func(what string, stream []byte) {
-		in := newIntake(bytes.NewReader(stream), make([]byte, intakeBytes), frameBytesMax, len(stream)%2 == 0)
+		in := newIntake(bytes.NewReader(stream), make([]byte, intakeBytes), frameBytesMax)
+		in.lends = len(stream)%2 == 0
 		for i := 0; ; i++ {
 			got, err := in.next()
 			if err != nil {
@@ -105,7 +107,8 @@ func TestP1_EveryBitAndCut(t *testing.T) {
 		for bit := range 8 {
 			damaged := bytes.Clone(wire)
 			damaged[i] ^= 1 << bit
-			in := newIntake(bytes.NewReader(damaged), make([]byte, intakeBytes), frameBytesMax, bit%2 == 0)
+			in := newIntake(bytes.NewReader(damaged), make([]byte, intakeBytes), frameBytesMax)
+			in.lends = bit%2 == 0
 			n := 0
 			var err error
 			for ; err == nil; n++ {
@@ -137,7 +140,8 @@ func FuzzIntake(f *testing.F) {
 		if mend {
 			stream = mendSums(bytes.Clone(stream))
 		}
-		in := newIntake(bytes.NewReader(stream), buf[:], fuzzed, lends)
+		in := newIntake(bytes.NewReader(stream), buf[:], fuzzed)
+		in.lends = lends
 		var again batch
 		var got [][]byte
 		for len(got) < 10 {
@@ -148,7 +152,8 @@ func FuzzIntake(f *testing.F) {
 			got = append(got, bytes.Clone(frame))
 			again.add(frame)
 		}
-		in = newIntake(bytes.NewReader(bytes.Join(again.chunks(), nil)), buf[:], fuzzed, lends)
+		in = newIntake(bytes.NewReader(bytes.Join(again.chunks(), nil)), buf[:], fuzzed)
+		in.lends = lends
 		for i, want := range got {
 			if frame, err := in.next(); err != nil || !bytes.Equal(frame, want) {
 				t.Fatalf("frame %d: %v", i, err)

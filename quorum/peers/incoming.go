@@ -143,7 +143,8 @@ func (s *inStream) report(err error) {
 func (s *inStream) read(in *inLane) error {
 	buf := intakeBufs.Get().(*[]byte)
 	defer intakeBufs.Put(buf)
-	cut := newIntake(s.conn, *buf, frameBytesMax, s.lane == quorum.LaneRaft)
+	cut := newIntake(s.conn, *buf, frameBytesMax)
+	cut.lends = s.lane == quorum.LaneRaft
 	for {
 		frame, err := cut.next()
 		if s.ended() {
