@@ -340,6 +340,12 @@ func TestMemberIsSentTheLog(t *testing.T) {
 		}
 	}
 	e.start(away)
+	if err := e.members[away].CaughtUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := e.members[away].Tail().Root.NodeCount(), e.members[leader].Tail().Root.NodeCount(); got != want {
+		t.Errorf("%d of %d znodes are there when the member says that it has caught up", got, want)
+	}
 	e.converge()
 	if e.members[leader].cfg.Log.FirstIndex() != first {
 		t.Error("the log was cut")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -244,18 +245,12 @@ func (q *Quorum) spawn(runs ...func(<-chan struct{})) {
 // recovered waits for a sync: raft answers it once an entry of the new term is committed, which comes after everything
 // that was in the log.
 func (q *Quorum) recovered() error {
-	c := q.Tail()
-	if err := q.Sync(tree.Origin{Process: q.cfg.Process}, 0); err != nil {
+	p, err := q.awaitAll()
+	if err != nil {
 		return err
 	}
 	told := false
-	for {
-		for n := c.Next(); n != nil; n = c.Next() {
-			c = n
-			if len(c.Synced) > 0 {
-				return nil
-			}
-		}
+	for !p.reached() {
 		if !q.Status().Alone {
 			return nil // the log told of other members, with whom the rest is agreed on
 		}
@@ -271,6 +266,53 @@ func (q *Quorum) recovered() error {
 		case <-time.After(time.Millisecond):
 		}
 	}
+	return nil
+}
+
+// caughtUpInterval is how often CaughtUp looks.
+const caughtUpInterval = 10 * time.Millisecond
+
+// CaughtUp returns when this member has applied everything that was acknowledged before the call, or fails: with ctx, or ErrClosed.
+func (q *Quorum) CaughtUp(ctx context.Context) error {
+	p, err := q.awaitAll()
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(caughtUpInterval)
+	defer tick.Stop()
+	for !p.reached() {
+		select {
+		case <-q.stop:
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// awaited is a sync that nobody's connection asked for, and how far the commits have been searched for its end.
+type awaited struct {
+	commit *Commit
+	origin tree.Origin
+}
+
+// awaitAll asks for such a sync.
+func (q *Quorum) awaitAll() (*awaited, error) {
+	a := &awaited{commit: q.Tail(), origin: tree.Origin{Process: q.cfg.Process, Loop: markLoop}}
+	return a, q.Sync(a.origin, 0)
+}
+
+// reached searches what was published since the last call.
+func (a *awaited) reached() bool {
+	for n := a.commit.Next(); n != nil; n = a.commit.Next() {
+		a.commit = n
+		if slices.ContainsFunc(n.Synced, func(s Synced) bool { return s.Origin == a.origin }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Tail returns the newest Commit. A loop that starts adopts its Root and takes its place there.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -427,6 +428,12 @@ func TestEnsemble_WipedMemberIsRefilled(t *testing.T) {
 	a.reach(t, 20)
 	a.stop(t)
 	a.complete(t, m)
+	eventually(t, 10*time.Second, func() string { // what was spared while it was behind
+		if n := int(m.metric("go_gomaxprocs")); n != runtime.GOMAXPROCS(0) || !strings.Contains(m.said.String(), "caught up with the ensemble") {
+			return fmt.Sprintf("server.%d takes %d of %d processors", m.ID, n, runtime.GOMAXPROCS(0))
+		}
+		return ""
+	})
 	leader.kill() // what was filled votes
 	b := startAppender(e.dial(e.others(leader)...), "/l")
 	b.reach(t, 20)

@@ -42,7 +42,10 @@ type server struct {
 	admin  []*admin.Server
 	nowMs  func() int64 // wall clock; nil: the system's
 
-	background    sync.WaitGroup // follow, paceCollector
+	loops      int // event loops
+	processors int // that this process may use, while it spares some; else 0
+
+	background    sync.WaitGroup // follow, catchUp, paceCollector
 	endBackground func()         // nil: they do not run
 	streams       *peers.Network // nil: a server that stands alone
 
@@ -83,7 +86,11 @@ func (s *server) open(ctx context.Context) error {
 	background, end := context.WithCancel(ctx)
 	s.endBackground = end
 	s.background.Go(func() { paceCollector(background) })
-	s.metrics = perf.New(perf.Config{Loops: loops(s.cfg.Client.Loops), SlowOp: time.Second, Logger: s.logger})
+	s.loops = loops(s.cfg.Client.Loops)
+	s.metrics = perf.New(perf.Config{Loops: s.loops, SlowOp: time.Second, Logger: s.logger})
+	if s.cfg.Ensemble != nil {
+		s.spareProcessors()
+	}
 	if err := s.openDisk(); err != nil {
 		return err
 	}
@@ -112,6 +119,7 @@ func (s *server) open(ctx context.Context) error {
 	}
 	if s.cfg.Ensemble != nil {
 		s.background.Go(func() { s.follow(background) })
+		s.background.Go(func() { s.catchUp(background) })
 	}
 	return nil
 }
@@ -156,7 +164,7 @@ func (s *server) listen() error {
 		return err
 	}
 	s.client, err = netloop.New(netloop.Config{
-		Addr: c.Client.Addr(), Loops: loops(s.cfg.Client.Loops), Process: s.process, Logger: s.logger, Metrics: s.metrics,
+		Addr: c.Client.Addr(), Loops: s.loops, Process: s.process, Logger: s.logger, Metrics: s.metrics,
 		ServerID: c.ID, TickMs: c.Sessions.TickMs,
 		MinSessionTimeoutMs: c.Sessions.TimeoutMsMin, MaxSessionTimeoutMs: c.Sessions.TimeoutMsMax,
 		MaxClientConns: noLimit(c.Limits.ConnsPerAddress), MaxConns: c.Limits.Conns, FrameBytesMax: s.frameBytes(),
@@ -202,6 +210,7 @@ func (s *server) close() error {
 		s.endBackground()
 		s.background.Wait()
 	}
+	s.useProcessors()
 	if s.quorum != nil {
 		s.handover(ctx) // again, if it leads again or never served
 	}
