@@ -30,9 +30,9 @@ type storage struct {
 
 // What a leader reads back from its log for members that are far behind: it costs memory and processor time, and without a bound
 // clients waited for a second while a member that had been away was sent its first entries. It is more than is written, so that
-// who is behind comes nearer. With twice of it, applying that takes a member with millions of znodes two thirds of a processor.
+// who is behind comes nearer.
 const (
-	readBackBytes    = 128 << 10 // with each tick, besides twice what was written
+	readBackBytes    = 256 << 10 // with each tick, besides twice what was written
 	readBackBytesMax = 1 << 20   // at once, if nothing is written
 	recentBytes      = 4 << 20   // who is no further behind is not far behind
 )

@@ -107,6 +107,9 @@ func parseFlags(args []string) (Config, error) {
 	if err := flags.Parse(args); err != nil {
 		return cfg, err
 	}
+	if flags.NArg() > 0 {
+		return cfg, fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
 	if servers == "" {
 		servers = "zookeeper,holt"
 		if cfg.Short {
