@@ -24,7 +24,8 @@ type fake struct {
 	nodes    map[string]*fakeNode
 	sessions map[int64]*fakeConn
 	next     int64
-	count    int // of requests, so that some of them can go wrong
+	gets     int // requests, and
+	events   int // so that some of them can go wrong
 }
 
 type fakeNode struct {
@@ -132,11 +133,15 @@ func (f *fake) request(c *fakeConn, payload []byte) error {
 	}
 	var h wire.RequestHeader
 	h.Parse(&r)
-	f.count++
+	struck := false // what prepares and removes is left alone
+	if h.Op == wire.OpGetData {
+		f.gets++
+		struck = f.gets%1000 == 999
+	}
 	switch {
-	case f.wrong == "hang up" && f.count%2000 == 1999:
+	case struck && f.wrong == "hang up":
 		return io.EOF
-	case f.wrong == "swallow" && h.Op == wire.OpGetData && f.count%1000 == 999:
+	case struck && f.wrong == "swallow":
 		return nil
 	}
 	if h.Op == wire.OpPing {
@@ -144,11 +149,11 @@ func (f *fake) request(c *fakeConn, payload []byte) error {
 		return nil
 	}
 	code, body := f.apply(c, h.Op, &r)
-	if f.wrong == "error" && f.count%1000 == 999 {
+	if struck && f.wrong == "error" {
 		code, body = wire.CodeSystemError, nil
 	}
 	zxid := f.zxid
-	if f.wrong == "zxid" && f.count%1000 == 999 {
+	if struck && f.wrong == "zxid" {
 		zxid = 1
 	}
 	start := len(c.out)
@@ -308,12 +313,12 @@ func (f *fake) fire(path string, kind wire.EventType, watchers map[*fakeConn]boo
 
 // tell queues an event; another goroutine's write brings it out.
 func (f *fake) tell(c *fakeConn, path string, kind wire.EventType) {
-	f.count++
+	f.events++
 	times := 1
-	if f.wrong == "lose events" && f.count%500 == 499 {
+	if f.wrong == "lose events" && f.events%100 == 99 {
 		times = 0
 	}
-	if f.wrong == "double events" && f.count%500 == 499 {
+	if f.wrong == "double events" && f.events%100 == 99 {
 		times = 2
 	}
 	for range times {
