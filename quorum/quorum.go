@@ -245,12 +245,12 @@ func (q *Quorum) spawn(runs ...func(<-chan struct{})) {
 // recovered waits for a sync: raft answers it once an entry of the new term is committed, which comes after everything
 // that was in the log.
 func (q *Quorum) recovered() error {
-	p, err := q.awaitAll()
+	all, err := q.awaitAll()
 	if err != nil {
 		return err
 	}
 	told := false
-	for !p.reached() {
+	for !all.reached() {
 		if !q.Status().Alone {
 			return nil // the log told of other members, with whom the rest is agreed on
 		}
@@ -274,13 +274,13 @@ const caughtUpInterval = 10 * time.Millisecond
 
 // CaughtUp returns when this member has applied everything that was acknowledged before the call, or fails: with ctx, or ErrClosed.
 func (q *Quorum) CaughtUp(ctx context.Context) error {
-	p, err := q.awaitAll()
+	all, err := q.awaitAll()
 	if err != nil {
 		return err
 	}
 	tick := time.NewTicker(caughtUpInterval)
 	defer tick.Stop()
-	for !p.reached() {
+	for !all.reached() {
 		select {
 		case <-q.stop:
 			return ErrClosed

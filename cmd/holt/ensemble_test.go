@@ -431,16 +431,27 @@ func TestEnsemble_WipedMemberIsRefilled(t *testing.T) {
 	a.reach(t, 20)
 	a.stop(t)
 	a.complete(t, m)
-	eventually(t, 10*time.Second, func() string { // what was spared while it was behind
+	leader.kill() // what was filled votes
+	b := startAppender(e.dial(e.others(leader)...), "/l")
+	b.reach(t, 20)
+	b.stop(t)
+}
+
+// A member leaves half of its processors alone until it has what the others had when it came.
+func TestEnsemble_ProcessorsAreSparedUntilCaughtUp(t *testing.T) {
+	e := layOut(t, 3)
+	m := e.members[0]
+	e.start(m)
+	if n, want := int(m.metric("go_gomaxprocs")), max(1, processorsN/2); n != want {
+		t.Errorf("a member without a leader takes %d of %d processors, want %d", n, processorsN, want)
+	}
+	e.start(e.others(m)...)
+	eventually(t, 10*time.Second, func() string {
 		if n := int(m.metric("go_gomaxprocs")); n != processorsN || !strings.Contains(m.said.String(), "caught up with the ensemble") {
 			return fmt.Sprintf("server.%d takes %d of %d processors", m.ID, n, processorsN)
 		}
 		return ""
 	})
-	leader.kill() // what was filled votes
-	b := startAppender(e.dial(e.others(leader)...), "/l")
-	b.reach(t, 20)
-	b.stop(t)
 }
 
 // A member whose log is damaged in the middle does not start, says what to do, and that works.
