@@ -11,13 +11,13 @@ import (
 // machine: its collector, while it works through a large tree, takes all that it may. So a member that starts leaves half of its
 // processors alone until it has caught up.
 
-// spareProcessors begins that.
+// spareProcessors leaves half of the processors alone until useProcessors.
 func (s *server) spareProcessors() {
 	s.processors = runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(max(1, s.processors/2))
 }
 
-// catchUp ends it when this member has applied what was acknowledged before it came, or with ctx.
+// catchUp uses all again when this member has applied what was acknowledged before it came, or with ctx.
 func (s *server) catchUp(ctx context.Context) {
 	began := time.Now()
 	err := s.quorum.CaughtUp(ctx)
@@ -27,7 +27,7 @@ func (s *server) catchUp(ctx context.Context) {
 	}
 }
 
-// useProcessors undoes spareProcessors.
+// useProcessors takes all processors that this process may.
 func (s *server) useProcessors() {
 	switch {
 	case s.processors == 0:

@@ -45,7 +45,7 @@ type server struct {
 	loops      int // event loops
 	processors int // that this process may use, while it spares some; else 0
 
-	background    sync.WaitGroup // follow, catchUp, paceCollector
+	background    sync.WaitGroup // follow, catchUp, saveProcessors, paceCollector
 	endBackground func()         // nil: they do not run
 	streams       *peers.Network // nil: a server that stands alone
 
@@ -120,6 +120,8 @@ func (s *server) open(ctx context.Context) error {
 	if s.cfg.Ensemble != nil {
 		s.background.Go(func() { s.follow(background) })
 		s.background.Go(func() { s.catchUp(background) })
+	} else {
+		s.background.Go(func() { s.saveProcessors(background) })
 	}
 	return nil
 }

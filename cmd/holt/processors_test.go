@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestThrift(t *testing.T) {
+	writes := load{used: 0.7, spare: 0.5, entries: 3000}
+	full := load{used: 0.95, spare: 0.9, entries: 3000}
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"little to do", []step{{load{used: 0.2, spare: 1.7, entries: 900}, 20, false}}},
+		{"reads only", []step{{load{used: 0.8, spare: 0.5}, 20, false}}},
+		{"writes", []step{{writes, 1, false}, {writes, 1, true}, {writes, 50, true}}},
+		{"a pause between writes", []step{{writes, 1, false}, {load{}, 1, false}, {writes, 1, false}, {writes, 1, true}}},
+		{"more than one can do", []step{{load{used: 1.4, entries: 3000}, 20, false}}},
+		{"writes become few", []step{{writes, 2, true}, {load{used: 0.7, entries: 40}, 4, true}, {load{used: 0.7, entries: 40}, 1, false}}},
+		{"requests become few", []step{{writes, 2, true}, {load{used: 0.2, entries: 900}, 4, true}, {load{used: 0.2, entries: 900}, 1, false}}},
+		{"neither few nor many", []step{{writes, 2, true}, {load{used: 0.3, entries: 70}, 50, true}, {load{}, 5, false}, {load{used: 0.3, entries: 70}, 50, false}}},
+		{"many connections", []step{{load{used: 0.7, entries: 3000, conns: 200}, 20, false}, {writes, 2, true}, {load{used: 0.7, entries: 3000, conns: 200}, 1, false}}},
+		{"a large tree", []step{{load{used: 0.7, entries: 3000, live: 100 << 20}, 20, false}, {writes, 2, true}, {load{used: 0.7, entries: 3000, live: 100 << 20}, 1, false}}},
+		{"one is short", []step{{writes, 2, true}, {full, 2, true}, {full, 1, false}, {load{used: 1.8, entries: 9000}, 50, false}}},
+		{"one is short, and nobody has one to spare", []step{{writes, 2, true}, {load{used: 0.95, spare: 0.4, entries: 3000}, 50, true}}},
+		{
+			"both are no better: the next attempt comes later",
+			[]step{{writes, 2, true}, {full, 3, false}, {writes, 2, true}, {full, 5, true}, {full, 1, false}, {writes, 2, true}, {full, 11, true}, {full, 1, false}},
+		},
+		{
+			"and no later than that",
+			append(vain(8), step{writes, 2, true}, step{full, shortMax - 1, true}, step{full, 1, false}),
+		},
+		{"an idle server forgets it", append(vain(4), step{writes, 2, true}, step{load{}, 5, false}, step{writes, 2, true}, step{full, 3, false})},
+	} {
+		var th thrift
+		for i, s := range c.steps {
+			for range s.windows {
+				th.next(s.load)
+			}
+			if th.one != s.one {
+				t.Errorf("%s: after step %d one is enough: %t, want %t", c.name, i, th.one, s.one)
+			}
+		}
+	}
+}
+
+// step is so many windows of a load, and whether one processor is enough after them.
+type step struct {
+	load    load
+	windows int
+	one     bool
+}
+
+// vain takes both n times for nothing.
+func vain(n int) (steps []step) {
+	for i := range n {
+		steps = append(steps, step{load{used: 0.7, entries: 3000}, fitWindows, true},
+			step{load{used: 0.95, spare: 0.9, entries: 3000}, min(shortWindows<<i, shortMax), false})
+	}
+	return steps
+}
+
+// Under a load of writes a server on two processors uses one of them, and both again when nothing is asked of it.
+func TestProcess_OneProcessorIsEnoughForWrites(t *testing.T) {
+	if runtime.NumCPU() < 2 {
+		t.Skip("needs two processors")
+	}
+	t.Setenv("GOMAXPROCS", "") // unset
+	p := onTwoProcessors(t, func() *process { return startProcess(t, t.TempDir()) })
+	takes := func(want float64) {
+		t.Helper()
+		eventually(t, 30*time.Second, func() string {
+			if n := p.metric("go_gomaxprocs"); n != want {
+				return fmt.Sprintf("takes %v processors, want %v", n, want)
+			}
+			return ""
+		})
+	}
+	takes(2)
+	load := exec.CommandContext(t.Context(), holtBinary(t), "bench", "set", "--conns", "16", "--servers", p.addr, "--duration", "120s")
+	if err := load.Start(); err != nil {
+		t.Fatal(err)
+	}
+	takes(1)
+	_ = load.Process.Kill()
+	_ = load.Wait() // it was killed
+	takes(2)
+}
+
+// onTwoProcessors starts a process that finds two processors.
+func onTwoProcessors(t *testing.T, start func() *process) *process {
+	t.Helper()
+	runtime.LockOSThread() // what it may run on is inherited from the thread that starts it
+	defer runtime.UnlockOSThread()
+	var all, two unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; two.Count() < 2; i++ {
+		if all.IsSet(i) {
+			two.Set(i)
+		}
+	}
+	if err := unix.SchedSetaffinity(0, &two); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.SchedSetaffinity(0, &all) }() // it was so before
+	return start()
+}
