@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"holt/perf"
 )
 
 func TestThrift(t *testing.T) {
@@ -65,6 +67,31 @@ func vain(n int) (steps []step) {
 			step{load{used: 0.95, spare: 0.9, entries: 3000}, min(shortWindows<<i, shortMax), false})
 	}
 	return steps
+}
+
+func TestCounted(t *testing.T) {
+	s := &server{metrics: perf.New(perf.Config{Loops: 1})}
+	runtime.GC()
+	before := s.counted()
+	for range 50 {
+		s.metrics.Proposals.Inc()
+	}
+	for range 20 {
+		s.metrics.ConnsAccepted.Inc()
+	}
+	for end := before.used + 0.01; s.counted().used < end; {
+	}
+	after := s.counted()
+	if before.spare <= 0 || after.spare < before.spare {
+		t.Errorf("processors of the machine did nothing for %v s, later for %v", before.spare, after.spare)
+	}
+	if after.live == 0 {
+		t.Error("nothing lives in the heap")
+	}
+	l := after.since(before, 2)
+	if l.entries != 25 || l.conns != 10 || l.used != (after.used-before.used)/2 || l.spare != (after.spare-before.spare)/2 || l.live != after.live {
+		t.Errorf("from %+v to %+v in 2 s: %+v", before, after, l)
+	}
 }
 
 // Under a load of writes a server on two processors uses one of them, and both again when nothing is asked of it.
