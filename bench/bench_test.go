@@ -344,3 +344,12 @@ func TestDial_MuteServer(t *testing.T) {
 		t.Error("still waiting")
 	}
 }
+
+func TestRun_SaysWhyServersHangUp(t *testing.T) {
+	for conns, hint := range map[int]bool{61: true, 62: true, 30: false} {
+		_, err := quick(newFake(t, "hangs up"), "get", func(c *Config) { c.Conns = conns })
+		if got := err != nil && strings.Contains(err.Error(), "maxClientCnxns"); got != hint {
+			t.Errorf("%d connections: %v", conns, err)
+		}
+	}
+}

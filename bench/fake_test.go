@@ -57,10 +57,17 @@ func newFake(t *testing.T, wrong string) *fake {
 	f := &fake{listener: l, wrong: wrong, nodes: map[string]*fakeNode{}, sessions: map[int64]*fakeConn{}}
 	f.nodes["/"] = newFakeNode(nil, 0)
 	go func() {
-		for {
+		for n := 1; ; n++ {
 			c, err := l.Accept()
 			if err != nil {
 				return
+			}
+			if wrong == "hangs up" && n > 60 {
+				if n%2 == 0 {
+					_ = c.(*net.TCPConn).SetLinger(0) // with a reset
+				}
+				_ = c.Close()
+				continue
 			}
 			go f.serve(&fakeConn{Conn: c})
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -278,7 +279,8 @@ func (r *run) open(ctx context.Context) error {
 
 // explain adds to an error what the reader can do about it.
 func (r *run) explain(err error) error {
-	if errors.Is(err, errServerClosed) && r.cfg.Conns/len(r.cfg.Servers) >= 60 {
+	hungUp := errors.Is(err, errServerClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	if hungUp && r.cfg.Conns/len(r.cfg.Servers) >= 60 {
 		return fmt.Errorf("%w (ZooKeeper takes 60 connections from one address unless maxClientCnxns says otherwise; 0 means any number)", err)
 	}
 	return err
