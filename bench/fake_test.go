@@ -62,9 +62,11 @@ func newFake(t *testing.T, wrong string) *fake {
 			if err != nil {
 				return
 			}
-			if wrong == "hangs up" && n > 60 {
-				if n%2 == 0 {
-					_ = c.(*net.TCPConn).SetLinger(0) // with a reset
+			if n > 60 && (wrong == "hangs up" || wrong == "resets") {
+				if wrong == "resets" {
+					_ = c.(*net.TCPConn).SetLinger(0)
+				} else {
+					_, _ = c.Read(make([]byte, 100)) // what is unread would make it a reset
 				}
 				_ = c.Close()
 				continue
