@@ -58,9 +58,12 @@ func OpenSurvivor(id uint64, log *wal.Log, store Image) (*Survivor, error) {
 // were emptied that together they would take themselves for a new one. It writes that into the member's image, which must
 // be fresh and stays the caller's.
 func AwaitState(store Image) error {
-	fresh, _, err := store.Load()
+	fresh, at, err := store.Load()
 	if err != nil {
 		return fmt.Errorf("quorum: loading the checkpoint: %w", err)
+	}
+	if at.Index > 0 {
+		return fmt.Errorf("quorum: the checkpoint holds a state, of entry %d of the log, and the log is not there", at.Index)
 	}
 	nobody := &pb.ConfState{AutoLeave: proto.Bool(false)} // a field that is there, or nothing at all would be written
 	if err := (&image{store: store}).put(nil, point{root: fresh.Root(), conf: nobody}); err != nil {
@@ -80,8 +83,7 @@ func (s *Survivor) Found(e *tree.Ensemble, cluster uint64, nowMs int64) error {
 		return fmt.Errorf("quorum: member %d is no participant of the new ensemble", s.id)
 	}
 	term, index := s.log.HardState().Term+1, s.Last+1
-	data := tree.AppendBatchHeader(nil, tree.BatchHeader{TimeMs: nowMs})
-	data = tree.AppendRecover(data, &tree.CommandHeader{}, &tree.Bootstrap{ClusterID: cluster, Ensemble: e})
+	data := foundingBatch(&tree.Bootstrap{ClusterID: cluster, Ensemble: e}, nowMs)
 	done := make(chan error, 1)
 	s.log.Append(wal.Append{
 		Entries:   []wal.Entry{{Index: index, Term: term, Type: uint8(pb.EntryNormal), Data: data}},
@@ -100,5 +102,48 @@ func (s *Survivor) Found(e *tree.Ensemble, cluster uint64, nowMs int64) error {
 		return fmt.Errorf("quorum: %w", err)
 	}
 	s.Last, s.Committed, s.Voters = index, index, []uint64{s.id}
+	return nil
+}
+
+func foundingBatch(b *tree.Bootstrap, nowMs int64) []byte {
+	return tree.AppendRecover(tree.AppendBatchHeader(nil, tree.BatchHeader{TimeMs: nowMs}), &tree.CommandHeader{}, b)
+}
+
+// Beginning is a state that comes from elsewhere, for a member to begin with.
+type Beginning struct {
+	ID       uint64 // of the member
+	State    *tree.State
+	Term     uint64          // its zxids come after all that are in State
+	Identity *tree.Bootstrap // of an ensemble of which the member is the first; nil: it stands alone
+	NowMs    int64
+}
+
+// Begin writes b into a log and an image, which must be fresh and stay the caller's. The other members of an ensemble are
+// brought in once they appear, empty (AwaitState). Done in part it leaves a member that does not start, or starts with nothing.
+func Begin(b *Beginning, log *wal.Log, store Image) error {
+	root := b.State.Root()
+	if b.Identity != nil {
+		if m, ok := b.Identity.Ensemble.Member(b.ID); !ok || m.Observer {
+			return fmt.Errorf("quorum: member %d is no participant of the ensemble", b.ID)
+		}
+		applied, err := b.State.Apply(tree.Batch{Term: b.Term, Data: foundingBatch(b.Identity, b.NowMs)})
+		if err != nil {
+			return fmt.Errorf("quorum: %w", err)
+		}
+		root = applied.Root
+	}
+	done := make(chan error, 1)
+	log.Append(wal.Append{HardState: &wal.HardState{Term: b.Term}, Done: func(err error) { done <- err }})
+	if err := <-done; err != nil {
+		return fmt.Errorf("quorum: appending to the log: %w", err)
+	}
+	const index = 1 // one entry stands for all that happened before
+	p := point{root: root, mark: mark{index, b.Term}, conf: &pb.ConfState{Voters: []uint64{b.ID}}}
+	if err := (&image{store: store}).put(nil, p); err != nil {
+		return fmt.Errorf("quorum: %w", err)
+	}
+	if err := log.Reset(index, b.Term); err != nil {
+		return fmt.Errorf("quorum: %w", err)
+	}
 	return nil
 }

@@ -39,14 +39,19 @@ func (l *Loader) Add(key, value []byte) error {
 
 func (l *Loader) addZnode(key, value []byte) error {
 	z, err := l.znodes.add(key, value)
-	if err != nil {
-		return err
+	if err == nil {
+		l.count(key, z)
 	}
+	return err
+}
+
+// count takes note of what is kept beside the tree of znodes: sizes, digest, indexes.
+func (l *Loader) count(key []byte, z *znode) {
 	r := &l.root
 	if len(key) == 1 {
 		r.pathBytes++
 		r.sum += znodeSum(nil, z)
-		return nil
+		return
 	}
 	parent := l.path[:len(key)-len(z.name())-2] // the key has one byte in front and one between
 	l.path = append(append(parent, '/'), z.name()...)
@@ -61,7 +66,6 @@ func (l *Loader) addZnode(key, value []byte) error {
 	if limitsBelowQuota(parent, z.name()) {
 		r.limits++
 	}
-	return nil
 }
 
 func (l *Loader) addEphemeral(id SessionID) {
@@ -97,6 +101,17 @@ func (l *Loader) addSession(id, value []byte) error {
 
 // Finish is the State, once all has been added. The error wraps ErrCorrupt.
 func (l *Loader) Finish() (*State, error) {
+	s, err := l.state()
+	if err != nil {
+		return nil, err
+	}
+	if got := l.root.Digest(); got != l.digest {
+		return nil, corruptf("digest %016x at zxid %#x, %016x was stored", got, uint64(l.root.zxid), l.digest)
+	}
+	return s, nil
+}
+
+func (l *Loader) state() (*State, error) {
 	top, err := l.znodes.finish()
 	if err != nil {
 		return nil, err
@@ -105,9 +120,6 @@ func (l *Loader) Finish() (*State, error) {
 		return nil, corruptf("session %#x has ephemerals and is not there", uint64(id))
 	}
 	l.root.top = top
-	if got := l.root.Digest(); got != l.digest {
-		return nil, corruptf("digest %016x at zxid %#x, %016x was stored", got, uint64(l.root.zxid), l.digest)
-	}
 	s := &State{w: writer{top: top.slot(), edit: edit(0).next()}, cur: l.root}
 	s.freeze()
 	return s, nil
@@ -138,20 +150,33 @@ type directory struct {
 
 // add takes the next znode.
 func (l *znodeLoader) add(key, value []byte) (*znode, error) {
+	if err := l.begin(key); err != nil {
+		return nil, err
+	}
+	if err := parseZnodeValue(value, &l.f, &l.acls); err != nil {
+		return nil, err
+	}
+	return l.end(key), nil
+}
+
+// begin goes to where the next znode belongs and names it; its other fields are the caller's to fill in.
+func (l *znodeLoader) begin(key []byte) error {
 	cut := bytes.LastIndexByte(key, 0)
 	if err := l.descend(key, cut); err != nil {
-		return nil, err
+		return err
 	}
 	l.f = fields{name: key[cut+1:]}
 	if cut < 0 {
 		l.f.name = nil
 	}
-	if err := parseZnodeValue(value, &l.f, &l.acls); err != nil {
-		return nil, err
-	}
+	return nil
+}
+
+// end puts the znode that was begun in its place.
+func (l *znodeLoader) end(key []byte) *znode {
 	l.last = l.f.pack(0)
 	l.key = append(l.key[:0], key...)
-	return l.last, nil
+	return l.last
 }
 
 // descend closes what key has left, so that the last open directory is its parent, whose key is key[:cut].

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"holt/netloop/wire"
@@ -28,6 +30,11 @@ type server struct {
 	received int           // frames so far
 	patience time.Duration // how long to wait for an answer; 0 for the constant
 	flipAt   int           // the received frame in which to flip a bit, 0 for none: proves that the comparison sees
+}
+
+// become takes note that s has the zxids and the sessions of another server from now on.
+func (s *server) become(other *server) {
+	s.zxids.bases, s.sessions = slices.Clone(other.zxids.bases), maps.Clone(other.sessions)
 }
 
 // conn is one connection to one server.

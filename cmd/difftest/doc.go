@@ -27,7 +27,8 @@
 //
 // A mode is a configuration of both servers, with what suits it: default; plain (no TTL nodes, no reconfig); skipacl; quota (limits are
 // enforced); time (sessions expire, containers and TTL nodes are removed, each awaited); restart (both servers are killed
-// again and again, and everything but watches must still be there); wide (directories of 10,000 children, long multis, requests of
+// again and again, and everything but watches must still be there); import (the same, but Holt does not go on with its own data: it takes over
+// what ZooKeeper has on its disk, with holt import, and ZooKeeper's digest of its tree must agree); wide (directories of 10,000 children, long multis, requests of
 // just the size that is taken).
 //
 // # Data flow

@@ -55,8 +55,8 @@ type slotState struct {
 // auditEvery is the number of operations between two looks at the whole tree.
 const auditEvery = 20_000
 
-// restartEvery is the number of operations between two restarts in mode restart.
-const restartEvery = 5000
+// restartEvery is the number of operations between two restarts in the modes that have some.
+const restartEvery = 2000
 
 func newGenerator(seed uint64, mode string, slots int) *generator {
 	g := &generator{
@@ -82,7 +82,7 @@ func (g *generator) next() step {
 	if len(g.audits) > 0 {
 		return g.audit()
 	}
-	if g.mode == "restart" && g.sinceRestart >= restartEvery {
+	if restarts(g.mode) && g.sinceRestart >= restartEvery {
 		g.sinceRestart = 0
 		return g.restart()
 	}

@@ -70,10 +70,11 @@ func main() {
 type pair struct {
 	sides   [2]*side
 	servers [2]*server
+	imports bool // Holt goes on with what ZooKeeper has on its disk
 }
 
 func newPair(o options, mode string) (*pair, error) {
-	p := &pair{servers: [2]*server{{name: "zookeeper", addr: o.zookeeper}, {name: "holt", addr: o.holt, flipAt: o.flipAt}}}
+	p := &pair{imports: mode == modeImport, servers: [2]*server{{name: "zookeeper", addr: o.zookeeper}, {name: "holt", addr: o.holt, flipAt: o.flipAt}}}
 	sizes := [2]int{1, o.members}
 	if o.port == 0 {
 		var err error
@@ -95,7 +96,7 @@ func newPair(o options, mode string) (*pair, error) {
 			continue
 		}
 		p.sides[i] = &side{keep: o.keep, at: o.at, cfg: ensemble.Config{
-			Kind: kinds[i], Members: sizes[i], PortBase: port, Settings: lines, Binary: o.binary, Lib: o.lib, JVM: jvm,
+			Kind: kinds[i], Members: sizes[i], PortBase: port, Settings: lines, Binary: o.binary, Lib: o.lib, JVM: jvm(mode),
 		}}
 		port += sizes[i] * ensemble.PortsPerMember
 	}
@@ -129,10 +130,19 @@ func (p *pair) find() (err error) {
 	return nil
 }
 
-// again kills both servers and starts them on what they left.
+// again kills both servers and starts them on what they left, or both on what ZooKeeper left.
 func (p *pair) again() error {
 	for _, s := range p.sides {
-		if err := s.again(); err != nil {
+		s.running.Kill()
+	}
+	if p.imports {
+		if err := p.sides[subject].takeOver(p.sides[reference].running.Members[0]); err != nil {
+			return err
+		}
+		p.servers[subject].become(p.servers[reference])
+	}
+	for _, s := range p.sides {
+		if err := s.running.Start(); err != nil {
 			return err
 		}
 	}
@@ -152,8 +162,8 @@ func compareServers(o options, mode string) error {
 		return err
 	}
 	defer p.stop()
-	if mode == "restart" && (p.sides[reference] == nil || p.sides[subject] == nil) {
-		return errors.New("mode restart needs servers that difftest starts itself")
+	if restarts(mode) && (p.sides[reference] == nil || p.sides[subject] == nil || p.imports && o.against != "holt") {
+		return fmt.Errorf("mode %s needs servers that difftest starts itself", mode)
 	}
 	if err := p.restart(); err != nil {
 		return err
@@ -161,7 +171,7 @@ func compareServers(o options, mode string) error {
 	g := newGenerator(o.seed, mode, o.slots)
 	g.ensemble = o.members > 1
 	r := newRun(p.servers, o.slots)
-	r.observe, r.again = g.observe, p.again
+	r.observe, r.again, r.imports = g.observe, p.again, p.imports
 	r.survey, r.surveyed = o.survey, survey()
 	if err := r.begin(); err != nil {
 		return err
@@ -248,7 +258,7 @@ func repeat(p *pair, o options, steps []step) *mismatch {
 		return nil
 	}
 	r := newRun(p.servers, o.slots)
-	r.again = p.again
+	r.again, r.imports = p.again, p.imports
 	defer r.end()
 	if err := r.begin(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

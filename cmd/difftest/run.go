@@ -50,6 +50,7 @@ type run struct {
 	survey    int                               // differences to go on after
 	surveyed  func(m *mismatch, ref, sub *canonical)
 	again     func() error // kills both servers and starts them on their data
+	imports   bool         // or both on the reference's
 	monitor   [2]*conn     // asks about paths outside of the comparison
 }
 
@@ -382,6 +383,12 @@ func (r *run) restart(s *step) *mismatch {
 	}
 	if err := r.again(); err != nil {
 		return &mismatch{what: err.Error(), step: s}
+	}
+	if r.imports {
+		for i := range r.slots {
+			sl := &r.slots[i]
+			sl.id[subject], sl.password[subject] = sl.id[reference], sl.password[reference]
+		}
 	}
 	var distance int64
 	for i, srv := range r.servers {

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha1"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"sort"
 	"strings"
 	"time"
@@ -30,6 +34,7 @@ var modes = map[string]map[string]string{
 	"plain":   {"extendedTypesEnabled": "false", "reconfigEnabled": "false"},
 	"skipacl": {"skipACL": "yes"},
 	"restart": {"holt.checkpointBytes": "1048576"},
+	"import":  {"snapCount": "1000"},
 	"wide":    {},
 	"time":    {"znode.container.checkIntervalMs": "300", "minSessionTimeout": "1000", "tickTime": "500"},
 }
@@ -42,6 +47,12 @@ func modeNames() []string {
 	sort.Strings(names)
 	return names
 }
+
+// restarts says whether both servers are killed now and then.
+func restarts(mode string) bool { return mode == "restart" || mode == modeImport }
+
+// modeImport is the mode in which Holt goes on with what ZooKeeper has on its disk.
+const modeImport = "import"
 
 // settings is the zoo.cfg of a mode, the same for both servers.
 func settings(mode string) map[string]string {
@@ -63,8 +74,14 @@ func settings(mode string) map[string]string {
 	return cfg
 }
 
-// jvm keeps ZooKeeper quick to start; its digest of the tree costs time and shows nowhere.
-var jvm = []string{"-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.digest.enabled=false"}
+// jvm keeps ZooKeeper quick to start; its digest of the tree costs time and shows nowhere but in its log.
+func jvm(mode string) []string {
+	options := []string{"-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+	if mode != modeImport {
+		options = append(options, "-Dzookeeper.digest.enabled=false")
+	}
+	return options
+}
 
 // side is one of the servers compared, when difftest starts it: a server that stands alone or an ensemble.
 type side struct {
@@ -97,10 +114,27 @@ func (s *side) addr() (string, error) {
 
 const rolePatience = 30 * time.Second
 
-// again kills the servers and starts them on what they left.
-func (s *side) again() error {
-	s.running.Kill()
-	return s.running.Start()
+// takeOver makes Holt, which is killed, go on with what a killed ZooKeeper left: every member has its files, one imports them. ZooKeeper's
+// own digest has to agree.
+func (s *side) takeOver(from *ensemble.Member) error {
+	for _, m := range s.running.Members {
+		for _, dir := range []string{"log", "image", "version-2"} {
+			if err := os.RemoveAll(filepath.Join(m.Data(), dir)); err != nil {
+				return err
+			}
+		}
+		if err := os.CopyFS(filepath.Join(m.Data(), "version-2"), os.DirFS(filepath.Join(from.Data(), "version-2"))); err != nil {
+			return err
+		}
+	}
+	out, err := exec.Command(s.cfg.Binary, "import", s.running.Members[0].Config()).CombinedOutput()
+	if err == nil && !bytes.Contains(out, []byte("ZooKeeper's digest of its tree is equal")) {
+		err = errors.New("the digests were not compared")
+	}
+	if err != nil {
+		return fmt.Errorf("holt import: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // stop ends the servers and removes their data.

@@ -40,7 +40,7 @@ const (
 	stepConnect stepKind = "connect" // a new connection and a ConnectRequest
 	stepDrop    stepKind = "drop"    // the client closes the connection, the session lives on
 	stepRaw     stepKind = "raw"     // bytes that are no frame; the connection must end
-	stepRestart stepKind = "restart" // both servers are killed and started again on their data (mode restart)
+	stepRestart stepKind = "restart" // both servers are killed and started again on their data (modes restart and import)
 	stepBarrier stepKind = "barrier" // every session pings: all events are read
 	stepCounts  stepKind = "counts"  // what the servers count: znodes, watches, sessions
 	stepAwait   stepKind = "await"   // wait until a path is gone on both servers (mode time)

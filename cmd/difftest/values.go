@@ -66,7 +66,7 @@ func (g *generator) path() []byte {
 		return nil
 	case x < 2.2:
 		return []byte("/" + strings.Repeat(pick(g, names), 1+g.rng.IntN(3000)))
-	case x < 3 && g.mode != "restart":
+	case x < 3 && !restarts(g.mode):
 		return []byte("/zookeeper/quota" + string(g.goodPath()) + pick(g, []string{"", "/zookeeper_limits", "/zookeeper_stats"}))
 	}
 	return g.goodPath()
@@ -308,7 +308,7 @@ func (g *generator) multiOp(reads bool) wire.MultiOp {
 	return wire.MultiOp{Op: wire.OpSetData, Path: path, Data: g.data(), Version: g.version(k.version)}
 }
 
-// wholeQuota creates a quota in one piece. In mode restart there are only such ones: ZooKeeper counts anew when it starts, and only
+// wholeQuota creates a quota in one piece. Where servers are restarted there are only such ones: ZooKeeper counts anew when it starts, and only
 // then is the count the same as before.
 func (g *generator) wholeQuota(slot int) request {
 	dir := "/zookeeper/quota/" + pick(g, names)
@@ -322,7 +322,7 @@ func (g *generator) wholeQuota(slot int) request {
 
 // quota creates, changes and removes limits below a directory of the top level. The texts are valid: others end ZooKeeper.
 func (g *generator) quota(slot int) request {
-	if g.mode == "restart" {
+	if restarts(g.mode) {
 		return g.wholeQuota(slot)
 	}
 	dir := "/zookeeper/quota/" + pick(g, names)

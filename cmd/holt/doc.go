@@ -2,13 +2,14 @@
 //
 // # Model
 //
-// One binary, one word after its name: server, shell, bench, version, help. main.go dispatches; command_*.go read a
-// subcommand's arguments; server.go wires the packages of the server together; packages config and shell hold what can
+// One binary, one word after its name: server, shell, import, bench, and so on. main.go dispatches; command_*.go read a
+// subcommand's arguments; server.go wires the packages of the server together; packages config, shell and zkdata hold what can
 // be tested without a process.
 //
 // # Data flow
 //
 //	arguments, HOLT_*, zoo.cfg ── config.Load ──> config.Config ── run (server.go) ──> wal, checkpoint, quorum, netloop, admin
+//	ZooKeeper's files ── zkdata.Read ──> zkdata.Data ── State ──> tree.State ── quorum.Begin ──> wal, checkpoint
 //	arguments ── shell.Main ──> one session with a server
 //	arguments ── cli.Main (bench/cli) ──> load on any server, a report
 //

@@ -42,6 +42,7 @@ func subcommands() []subcommand {
 		{"server", "[zoo.cfg] [flags]", "serve ZooKeeper clients", serverCommand},
 		{"cluster", "[-n 3]", "run an ensemble on this machine", clusterCommand},
 		{"shell", "[-server host:port] [command]", "zkCli's commands, in a prompt or one at a time", shellCommand},
+		{"import", "[zoo.cfg] [flags]", "take over the data of a ZooKeeper server", importCommand},
 		{"recover", "[zoo.cfg] [flags]", "make a new ensemble of the one member that is left", recoverCommand},
 		{"refill", "[zoo.cfg] [flags]", "empty a damaged member, to be filled by the others", refillCommand},
 		{"bench", "WORKLOAD [flags]", "load a server and measure it", benchCommand},

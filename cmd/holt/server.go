@@ -138,6 +138,9 @@ func (s *server) openDisk() error {
 			return fmt.Errorf("directory %s does not exist and datadir.autocreate is off; create it, or turn that on", dir)
 		}
 	}
+	if err := s.mindZooKeeper(); err != nil {
+		return err
+	}
 	var err error
 	c := wal.Config{
 		Dir: logDir(s.cfg), SegmentBytes: s.cfg.WAL.SegmentBytes, NoSync: !s.cfg.WAL.Sync,
