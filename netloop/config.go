@@ -54,7 +54,7 @@ type Config struct {
 	OutboundBytesMax     int // unsent bytes at which a connection is closed; default 16 MiB, raised to hold large frames
 	InboundBytesMax      int // incomplete requests of all connections together; default 256 MiB, raised to hold large frames
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
-	LeaderWaitMs         int // that a ConnectRequest waits for a leader; default 2000
+	LeaderWaitMs         int // that a ConnectRequest, or a client with an unanswered request, waits for a leader; default 2000
 
 	ReadOnly          bool     // readonlymode.enabled: without a leader, reads are served to clients that ask for no more
 	LinearizableReads bool     // reads see all that was acknowledged anywhere before; false: as ZooKeeper's

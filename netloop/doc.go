@@ -71,6 +71,6 @@
 //
 // When an epoch ends (the leader, its term or the way to it changed) only connections with unanswered writes are closed.
 // Without a leader reads go on and writes wait; a connection is closed when a third of its session timeout has passed
-// without contact, so that the client has time to take its session to another member; a ConnectRequest waits for
-// Config.LeaderWaitMs. A member that was removed from its ensemble closes all.
+// without contact, so that the client has time to take its session to another member; a request that needs a leader, and a
+// ConnectRequest, wait for Config.LeaderWaitMs. A member that was removed from its ensemble closes all.
 package netloop

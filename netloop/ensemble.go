@@ -149,15 +149,16 @@ const awaitInterval = 5 * time.Millisecond
 const adriftShare = 3
 
 // dropAdrift closes connections when nobody has led for so long that their sessions are better off elsewhere, and all
-// of a member that was removed from its ensemble.
+// of a member that was removed from its ensemble. A client that waits for an answer waits no longer than one that comes with a
+// ConnectRequest: had there been an election that this member can hear of, it would be over.
 func (l *loop) dropAdrift() {
 	s := l.quorum.Status()
 	if s.Alone || s.Role == quorum.Leader {
 		return
 	}
 	alien := stranded(&s)
-	contact := l.contactNs(&s)
-	if !alien && l.nowNs-contact <= int64(l.cfg.MinSessionTimeoutMs)*int64(time.Millisecond)/adriftShare {
+	contact, leaderWait := l.contactNs(&s), int64(l.cfg.LeaderWaitMs)*int64(time.Millisecond)
+	if !alien && l.nowNs-contact <= min(leaderWait, int64(l.cfg.MinSessionTimeoutMs)*int64(time.Millisecond)/adriftShare) {
 		return
 	}
 	n := 0
@@ -166,14 +167,17 @@ func (l *loop) dropAdrift() {
 			continue
 		}
 		grace := int64(c.timeoutMs) * int64(time.Millisecond) / adriftShare
+		if c.queue.unanswered() > 0 {
+			grace = min(grace, leaderWait)
+		}
 		if alien || l.nowNs-max(contact, c.sinceNs) > grace {
-			l.drop(c, "no contact with a leader for too long a part of its session timeout")
+			l.drop(c, "no contact with a leader for too long")
 			n++
 		}
 	}
 	if n > 0 {
 		l.cfg.Metrics.ConnsLeaderless.Add(n)
-		l.log.Info("closing connections: no contact with a leader for a third of their session timeout, or this member was removed; clients find another member",
-			"connections", n, "loop", l.index)
+		l.log.Info("closing connections: no contact with a leader for a third of their session timeout, or for long enough with requests that need one, "+
+			"or this member was removed; clients find another member", "connections", n, "loop", l.index)
 	}
 }

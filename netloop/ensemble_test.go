@@ -309,7 +309,6 @@ func TestNoLeader(t *testing.T) {
 		t.Errorf("closed after %v without a leader, of a session timeout of 600 ms", lived)
 	}
 	usable(t, long, "before its time")
-
 	lucky := dialRaw(t, addr)
 	lucky.out = appendFrame(nil, req.Append)
 	lucky.send()
@@ -329,6 +328,26 @@ func TestNoLeader(t *testing.T) {
 	}
 	usable(t, lucky, "when there is a leader again")
 	usable(t, long, "when there is a leader again")
+}
+
+// TestNoLeader_UnansweredWrite: who waits for an answer waits no longer than who connects.
+func TestNoLeader_UnansweredWrite(t *testing.T) {
+	leader, follower := newFakeEnsemble(t)
+	_, addr := startServer(t, follower, func(c *Config) { c.LeaderWaitMs = 300 })
+	reader, writer := dialRaw(t, addr), dialRaw(t, addr)
+	for _, c := range []*rawClient{reader, writer} {
+		c.connect(wire.ConnectRequest{TimeoutMs: 40_000, Password: make([]byte, 16)})
+	}
+	leader.holdBack(follower)
+	writer.add(1, wire.OpCreate, createBody("/held", "", 0))
+	writer.send()
+	lost := time.Now()
+	follower.set(func() { follower.status.Leader, follower.status.ContactNs = 0, perf.Now() })
+	writer.ended()
+	if waited := time.Since(lost); waited < 300*time.Millisecond || waited > 6*time.Second {
+		t.Errorf("closed after %v without a leader, want 300 ms", waited)
+	}
+	usable(t, reader, "when the writer was sent away")
 }
 
 // TestRemovedMember: who was removed serves nobody.
