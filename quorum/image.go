@@ -21,7 +21,7 @@ type Image interface {
 	// Load returns the tree in the image and its mark; a fresh image holds a fresh tree and a zero mark.
 	Load() (*tree.State, checkpoint.Mark, error)
 	// Write makes the image hold to instead of from, durably and at once, with its mark.
-	Write(from, to *tree.Root, m checkpoint.Mark) error
+	Write(from *tree.Base, to *tree.Root, m checkpoint.Mark) error
 	Close() error
 }
 
@@ -30,7 +30,7 @@ type Image interface {
 type image struct {
 	store   Image
 	log     *wal.Log
-	last    *tree.Root // what the store holds
+	last    *tree.Base // of what the store holds
 	report  func(Checkpoint)
 	cut     func(mark)              // the log begins after this mark now
 	arrived func(*installed, error) // an image from a peer is in the store, and the log begins after it
@@ -74,7 +74,7 @@ func (m *image) load() (*tree.State, mark, *pb.ConfState, error) {
 			return nil, mark{}, nil, fmt.Errorf("quorum: members in the checkpoint at index %d: %w", at.Index, err)
 		}
 	}
-	m.last = state.Root()
+	m.last = state.Root().Base()
 	m.index.Store(at.Index)
 	first, last := m.log.FirstIndex(), m.log.LastIndex()
 	alone := conf == nil || len(conf.GetVoters())+len(conf.GetLearners()) == 1
@@ -198,7 +198,7 @@ func (m *image) replace(i *installed) error {
 }
 
 // put makes the store hold p instead of from; nil is whatever it holds.
-func (m *image) put(from *tree.Root, p point) error {
+func (m *image) put(from *tree.Base, p point) error {
 	conf, err := proto.Marshal(p.conf)
 	if err != nil {
 		return err
@@ -206,6 +206,6 @@ func (m *image) put(from *tree.Root, p point) error {
 	if err := m.store.Write(from, p.root, checkpoint.Mark{Index: p.mark.index, Term: p.mark.term, ConfState: conf}); err != nil {
 		return err
 	}
-	m.last = p.root
+	m.last = p.root.Base()
 	return nil
 }

@@ -151,7 +151,7 @@ func (q *Quorum) form(events []event) error {
 	}
 	conf := &pb.ConfState{Voters: q.cfg.Ensemble.Voters(), Learners: q.cfg.Ensemble.Observers()}
 	root := q.apply.chain.Tail().Root
-	if err := q.image.put(root, point{root: root, conf: conf}); err != nil {
+	if err := q.image.put(root.Base(), point{root: root, conf: conf}); err != nil {
 		return fmt.Errorf("quorum: writing down the members: %w", err)
 	}
 	q.cfg.Logger.Info("forming an ensemble", "voters", conf.GetVoters(), "observers", conf.GetLearners())

@@ -276,7 +276,7 @@ func TestQ6_CheckpointCutsTheLogAndRestartNeedsBoth(t *testing.T) {
 // full is an image whose disk is.
 type full struct{ Image }
 
-func (full) Write(*tree.Root, *tree.Root, checkpoint.Mark) error { return checkpoint.ErrFull }
+func (full) Write(*tree.Base, *tree.Root, checkpoint.Mark) error { return checkpoint.ErrFull }
 
 // TestQ6_CheckpointBeforeAStop: what was applied before is in the image, so that a start need not replay it; what fails is said.
 func TestQ6_CheckpointBeforeAStop(t *testing.T) {

@@ -94,9 +94,6 @@ func (c *chunks) Put(key, value []byte) error {
 // Delete implements tree.DiffVisitor: against nothing there is nothing to delete.
 func (c *chunks) Delete([]byte) error { return errors.ErrUnsupported }
 
-// DeleteSubtree implements tree.DiffVisitor.
-func (c *chunks) DeleteSubtree([]byte) error { return errors.ErrUnsupported }
-
 // step sends one frame. It reports whether it could, or whether there is nothing more to send.
 func (s *sender) step() (progress, done bool) {
 	if s.sent {

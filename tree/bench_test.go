@@ -326,14 +326,12 @@ func (m *image) Put(key, value []byte) error {
 	m.ends = append(m.ends, len(m.buf))
 	return nil
 }
-func (m *image) Delete([]byte) error        { return nil }
-func (m *image) DeleteSubtree([]byte) error { return nil }
+func (m *image) Delete([]byte) error { return nil }
 
 type discard struct{}
 
-func (discard) Put(_, _ []byte) error      { return nil }
-func (discard) Delete([]byte) error        { return nil }
-func (discard) DeleteSubtree([]byte) error { return nil }
+func (discard) Put(_, _ []byte) error { return nil }
+func (discard) Delete([]byte) error   { return nil }
 
 func (m *image) load() (*State, error) {
 	var l Loader
@@ -379,7 +377,7 @@ func BenchmarkDiff(b *testing.B) {
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(t.n), "ns/znode")
 	})
-	before := s.root
+	before := s.root.Base()
 	for i := range 1000 {
 		path := t.pathOf(i * 997 % t.n)
 		z := s.w.lookup(path)

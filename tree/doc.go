@@ -68,6 +68,8 @@
 //	T6  A zxid is larger than all before it and belongs to one transaction. It is max(last + 1, term << 32).
 //	T7  A multi does all or nothing: a failed operation changes nothing, and what the ones before did is taken back
 //	    (undo.go).
+//	T8  A znode or node is no older than anything below it, and every znode that was deleted after a Root is in the list that
+//	    begins at its gone: so a Diff needs nothing else of the older side (Base).
 //
 // # Ownership
 //

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -213,14 +212,6 @@ func parseSessionValue(id, b []byte) (s Session, err error) {
 	copy(s.Password[:], b[4:])
 	s.Owner = parseOrigin(b[20:])
 	return s, nil
-}
-
-// sameStored says that a and b have the same value.
-func sameStored(a, b *znode) bool {
-	return a.czxid == b.czxid && a.mzxid() == b.mzxid() && a.pzxid() == b.pzxid() && a.ctime == b.ctime &&
-		a.mtime() == b.mtime() && a.version() == b.version() && a.aversion() == b.aversion() &&
-		a.creates() == b.creates() && a.owner() == b.owner() && a.acl() == b.acl() &&
-		bytes.Equal(a.data(), b.data()) && (a.data() == nil) == (b.data() == nil)
 }
 
 // aclCache finds the list of a stored ACL without the lock of the table of all lists; an image has few, often runs of one.

@@ -119,7 +119,7 @@ func (l *Loader) state() (*State, error) {
 	for id := range l.owned {
 		return nil, corruptf("session %#x has ephemerals and is not there", uint64(id))
 	}
-	l.root.top = top
+	l.root.top, l.root.gone = top, newGone()
 	s := &State{w: writer{top: top.slot(), edit: edit(0).next()}, cur: l.root}
 	s.freeze()
 	return s, nil

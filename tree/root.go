@@ -24,6 +24,9 @@ type Root struct {
 	ephemerals int64  // znodes owned by sessions
 	limits     int64  // zookeeper_limits nodes below /zookeeper/quota
 	sum        uint64 // see digest.go
+
+	edit edit // the last one in it
+	gone gone
 }
 
 // session is the value of the sessions table. It is written only under the

@@ -30,6 +30,7 @@ type State struct {
 // /zookeeper/config as ZooKeeper has them (the DataTree constructor).
 func New() *State {
 	s := &State{}
+	s.cur.gone = newGone()
 	s.w.edit = s.w.edit.next()
 	top := fields{data: []byte{}}
 	z := top.pack(s.w.edit)
@@ -66,6 +67,7 @@ func (s *State) Root() *Root { return s.root }
 func (s *State) freeze() *Root {
 	if !s.same {
 		r := s.cur
+		r.edit = s.w.edit
 		r.top = s.w.freeze()
 		s.root, s.same = &r, true
 	}
@@ -126,6 +128,7 @@ func (s *State) drop(p *znode, parent, path []byte, z *znode, zxid Zxid) {
 	if limitsBelowQuota(parent, name) {
 		s.cur.limits--
 	}
+	s.cur.gone.add(path)
 	s.w.delete(parent, name, zxid)
 }
 

@@ -23,7 +23,7 @@ type image struct {
 	rotten  bool // a bit of it has flipped: Load says so
 	dieIn   int  // Writes until the member dies: before anything changed, or after all did
 	dieLate bool
-	spoil   func(from, to *tree.Root, m *checkpoint.Mark, pairs *[]pair) (skip bool) // mutation
+	spoil   func(from *tree.Base, to *tree.Root, m *checkpoint.Mark, pairs *[]pair) (skip bool) // mutation
 	writes  int
 }
 
@@ -51,7 +51,7 @@ func (i *image) Load() (*tree.State, checkpoint.Mark, error) {
 }
 
 // Write implements quorum.Image.
-func (i *image) Write(from, to *tree.Root, m checkpoint.Mark) error {
+func (i *image) Write(from *tree.Base, to *tree.Root, m checkpoint.Mark) error {
 	i.writes++
 	i.member.truth.growTo(i.member, m.Index, to) // entries without commands are not published, and the log is cut next
 	if i.full {
@@ -116,18 +116,6 @@ func (p *patch) Delete(key []byte) error {
 	if len(p.old) > 0 && bytes.Equal(p.old[0].key, key) {
 		p.old = p.old[1:]
 	}
-	return nil
-}
-
-// DeleteSubtree implements tree.DiffVisitor.
-func (p *patch) DeleteSubtree(key []byte) error {
-	p.upTo(key)
-	below := append(bytes.Clone(key), 0)
-	n := 0
-	for n < len(p.old) && (bytes.Equal(p.old[n].key, key) || bytes.HasPrefix(p.old[n].key, below)) {
-		n++
-	}
-	p.old = p.old[n:]
 	return nil
 }
 

@@ -34,10 +34,10 @@ var Mutations = []Mutation{
 	}},
 	{"disk rolled back", "restored snapshots of machines; ZOOKEEPER-3526", func(w *world) { w.bugs.rollBack = true }},
 	{"checkpoint not durable when the log is cut", "ClickHouse Keeper #102629, ZOOKEEPER-3644", func(w *world) {
-		w.eachImage(func(_, _ *tree.Root, m *checkpoint.Mark, _ *[]pair) bool { return true })
+		w.eachImage(func(_ *tree.Base, _ *tree.Root, m *checkpoint.Mark, _ *[]pair) bool { return true })
 	}},
 	{"checkpoint newer than its mark", "ZOOKEEPER-3127, fuzzy snapshots", func(w *world) {
-		w.eachImage(func(_, _ *tree.Root, m *checkpoint.Mark, _ *[]pair) bool {
+		w.eachImage(func(_ *tree.Base, _ *tree.Root, m *checkpoint.Mark, _ *[]pair) bool {
 			m.Index -= min(m.Index, 2)
 			return false
 		})
@@ -46,7 +46,7 @@ var Mutations = []Mutation{
 		was := map[*image][]pair{}
 		for _, m := range w.members {
 			i := m.image
-			i.spoil = func(_, _ *tree.Root, _ *checkpoint.Mark, pairs *[]pair) bool {
+			i.spoil = func(_ *tree.Base, _ *tree.Root, _ *checkpoint.Mark, pairs *[]pair) bool {
 				now := *pairs
 				if old := was[i]; old != nil && w.diskDice.IntN(4) == 0 {
 					*pairs = old
@@ -57,7 +57,7 @@ var Mutations = []Mutation{
 		}
 	}},
 	{"part of a multi in a checkpoint", "ZOOKEEPER-3127", func(w *world) {
-		w.eachImage(func(_, _ *tree.Root, _ *checkpoint.Mark, pairs *[]pair) bool {
+		w.eachImage(func(_ *tree.Base, _ *tree.Root, _ *checkpoint.Mark, pairs *[]pair) bool {
 			if p := *pairs; len(p) > 8 && w.diskDice.IntN(4) == 0 {
 				cut := 3 + w.diskDice.IntN(len(p)-3)
 				*pairs = append(append([]pair(nil), p[:cut]...), p[cut+1:]...)
@@ -154,7 +154,7 @@ func (w *world) eachDisk(lies func(path string, unsynced int) bool) {
 	}
 }
 
-func (w *world) eachImage(spoil func(from, to *tree.Root, m *checkpoint.Mark, pairs *[]pair) bool) {
+func (w *world) eachImage(spoil func(from *tree.Base, to *tree.Root, m *checkpoint.Mark, pairs *[]pair) bool) {
 	for _, m := range w.members {
 		m.image.spoil = spoil
 	}

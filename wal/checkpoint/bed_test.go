@@ -145,8 +145,13 @@ func dumpOf(t testing.TB, r *tree.Root) dump {
 
 func (d dump) Put(key, value []byte) error { d[string(key)] = string(value); return nil }
 func (d dump) Delete(key []byte) error     { return fmt.Errorf("delete of %q from nothing", key) }
-func (d dump) DeleteSubtree(key []byte) error {
-	return fmt.Errorf("delete of subtree %q from nothing", key)
+
+// baseOf is r as the older side of a Write; nil is nil.
+func baseOf(r *tree.Root) *tree.Base {
+	if r == nil {
+		return nil
+	}
+	return r.Base()
 }
 
 func mustOpen(t testing.TB, cfg Config) *Store {

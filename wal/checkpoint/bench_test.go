@@ -85,7 +85,7 @@ func benchImage(b *testing.B, bd *bed, n, busy int) {
 	root := bd.state.Root()
 	start, used := time.Now(), cpu()
 	write := func(from, to *tree.Root) {
-		if err := s.Write(from, to, Mark{Index: 1}); err != nil {
+		if err := s.Write(baseOf(from), to, Mark{Index: 1}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -274,10 +274,10 @@ func (s *Store) load() (state *tree.State, m Mark, err error) {
 }
 
 // Write makes the image hold to, with mark m: both are durable when it returns nil, and on an error the image is as it
-// was. from is the root that the image holds: of the state that Load returned, or the one written last; Write writes only
+// was. from is of the root that the image holds: that of the state that Load returned, or the one written last; Write writes only
 // what tree.Diff finds changed since. A nil from replaces whatever the image holds by all of to, without pauses. ErrFull if there is no
 // space.
-func (s *Store) Write(from, to *tree.Root, m Mark) error {
+func (s *Store) Write(from *tree.Base, to *tree.Root, m Mark) error {
 	if from == nil { // a state from elsewhere, which a server waits for
 		s.fs.hurry()
 		defer s.fs.calm()
@@ -286,7 +286,7 @@ func (s *Store) Write(from, to *tree.Root, m Mark) error {
 	if s.fresh {
 		from = nil
 	}
-	if from != nil && (!s.known || heldOf(from) != s.held) {
+	if from != nil && (!s.known || s.held != held{from.Zxid(), from.Digest()}) {
 		return fmt.Errorf("checkpoint: C2: write from zxid %#x, but the image holds zxid %#x (known: %v)", int64(from.Zxid()), int64(s.held.zxid), s.known)
 	}
 	if err := s.write(from, to, m, replace); err != nil {
@@ -300,7 +300,7 @@ func (s *Store) Write(from, to *tree.Root, m Mark) error {
 	return nil
 }
 
-func (s *Store) write(from, to *tree.Root, m Mark, replace bool) error {
+func (s *Store) write(from *tree.Base, to *tree.Root, m Mark, replace bool) error {
 	t := newTables(s)
 	defer t.discard()
 	if err := t.Put(keyFormat, binary.LittleEndian.AppendUint32(nil, formatVersion)); err != nil {

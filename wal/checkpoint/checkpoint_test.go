@@ -35,7 +35,7 @@ func TestIncremental(t *testing.T) {
 					from = nil
 				}
 				to := b.state.Root()
-				if err := s.Write(from, to, m); err != nil {
+				if err := s.Write(baseOf(from), to, m); err != nil {
 					t.Fatal(err)
 				}
 				checkHolds(t, s, to, m)
@@ -123,7 +123,7 @@ func crashEverywhere(t *testing.T, seed uint64, writes int) {
 		if i%4 == 3 {
 			from = nil
 		}
-		if err := s.Write(from, new.root, new.mark); err != nil {
+		if err := s.Write(baseOf(from), new.root, new.mark); err != nil {
 			t.Fatal(err)
 		}
 		mu.Lock()
@@ -183,7 +183,7 @@ func TestNoSpace(t *testing.T) {
 		count.Store(0)
 		fail.Store(i)
 		next := Mark{Index: m.Index + 1}
-		err := s.Write(from, b.state.Root(), next)
+		err := s.Write(baseOf(from), b.state.Root(), next)
 		fail.Store(0)
 		if err == nil {
 			if i < 10 {
@@ -202,7 +202,7 @@ func TestNoSpace(t *testing.T) {
 		if err != nil || !sameMark(got, m) || state.Root().Digest() != from.Digest() {
 			t.Fatalf("operation %d: the image changed: %v, %v", i, got, err)
 		}
-		if err := s.Write(from, b.state.Root(), next); err != nil {
+		if err := s.Write(baseOf(from), b.state.Root(), next); err != nil {
 			t.Fatalf("operation %d: with space again: %v", i, err)
 		}
 		from, m = b.state.Root(), next
@@ -221,13 +221,13 @@ func TestC2_WrongRoot(t *testing.T) {
 	}
 	b.change(20)
 	second := b.state.Root()
-	if err := s.Write(second, second, Mark{Index: 2}); err == nil || !strings.Contains(err.Error(), "C2") {
+	if err := s.Write(baseOf(second), second, Mark{Index: 2}); err == nil || !strings.Contains(err.Error(), "C2") {
 		t.Fatalf("write from a root that was never written: %v", err)
 	}
 	_ = s.Close()
 	s = mustOpen(t, testConfig(fs))
 	defer s.Close()
-	if err := s.Write(first, second, Mark{Index: 2}); err == nil {
+	if err := s.Write(baseOf(first), second, Mark{Index: 2}); err == nil {
 		t.Fatal("a write before a load, from a root that nobody compared with the image")
 	}
 }
@@ -249,7 +249,7 @@ func TestBackup(t *testing.T) {
 		t.Fatal("a backup over another")
 	}
 	b.change(300)
-	if err := s.Write(root, b.state.Root(), Mark{Index: 8}); err != nil {
+	if err := s.Write(baseOf(root), b.state.Root(), Mark{Index: 8}); err != nil {
 		t.Fatal(err)
 	}
 	if s.DiskBytes() <= 0 {

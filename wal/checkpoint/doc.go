@@ -5,7 +5,7 @@
 //
 // The image is a sorted set of keys and values, the stored form of a tree.Root, in a Pebble store that is used for two
 // things only: to ingest sorted tables, and to be scanned. A Write takes the difference between the root that the image
-// holds and a newer one, as tree.Diff finds it by pointer, writes it as sorted tables beside the store, and has all of
+// holds and a newer one, which tree.Diff finds without the older root, writes it as sorted tables beside the store, and has all of
 // them ingested in one step, the mark among them. So a Write costs what changed, once per znode however often it was
 // written; nothing passes through a memtable or a second log. Pebble's compactions fold the tables together.
 //
@@ -16,7 +16,7 @@
 //
 // # Data flow
 //
-//	from, to *tree.Root ── tree.Diff ──▶ building/000000.sst ...  ── sync ──▶ Pebble: ingest, one manifest record
+//	*tree.Base, *tree.Root ─ tree.Diff ▶ building/000000.sst ...  ── sync ──▶ Pebble: ingest, one manifest record
 //	                        keys in order, bursts with pauses                   │            │
 //	                                                                            ▼            ▼
 //	tree.State ◀── tree.Loader ◀── pages ◀── scan "m".."t" ◀────────────── image     compactions, paced

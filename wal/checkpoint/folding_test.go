@@ -17,7 +17,7 @@ func TestCompactionsWaitForLoad(t *testing.T) {
 	root := b.state.Root()
 	for i := range uint64(unfoldedTables + 2) {
 		b.change(50)
-		if err := s.Write(root, b.state.Root(), Mark{Index: i + 1, Term: 1}); err != nil {
+		if err := s.Write(baseOf(root), b.state.Root(), Mark{Index: i + 1, Term: 1}); err != nil {
 			t.Fatal(err)
 		}
 		root = b.state.Root()

@@ -16,7 +16,6 @@ type tables struct {
 	w     *sstable.Writer // nil: the next key starts a table
 	paths []string
 	puts  int
-	end   []byte // of a subtree's range
 }
 
 // yieldEvery is how many records are written before others may run: some tens of microseconds.
@@ -62,7 +61,7 @@ func (t *tables) discard() {
 	}
 }
 
-// Put, Delete and DeleteSubtree are tree.DiffVisitor's.
+// Put and Delete are tree.DiffVisitor's.
 func (t *tables) Put(key, value []byte) error {
 	if err := t.open(); err != nil {
 		return err
@@ -78,13 +77,4 @@ func (t *tables) Delete(key []byte) error {
 		return err
 	}
 	return t.w.Delete(key)
-}
-
-// DeleteSubtree deletes key and all that continues it with 0x00: the range up to key followed by 0x01.
-func (t *tables) DeleteSubtree(key []byte) error {
-	if err := t.open(); err != nil {
-		return err
-	}
-	t.end = append(append(t.end[:0], key...), 1)
-	return t.w.DeleteRange(key, t.end)
 }
