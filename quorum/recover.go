@@ -84,14 +84,9 @@ func (s *Survivor) Found(e *tree.Ensemble, cluster uint64, nowMs int64) error {
 	}
 	term, index := s.log.HardState().Term+1, s.Last+1
 	data := foundingBatch(&tree.Bootstrap{ClusterID: cluster, Ensemble: e}, nowMs)
-	done := make(chan error, 1)
-	s.log.Append(wal.Append{
-		Entries:   []wal.Entry{{Index: index, Term: term, Type: uint8(pb.EntryNormal), Data: data}},
-		HardState: &wal.HardState{Term: term, Commit: index},
-		Done:      func(err error) { done <- err },
-	})
-	if err := <-done; err != nil {
-		return fmt.Errorf("quorum: appending to the log: %w", err)
+	entry := wal.Entry{Index: index, Term: term, Type: uint8(pb.EntryNormal), Data: data}
+	if err := appendNow(s.log, wal.Append{Entries: []wal.Entry{entry}, HardState: &wal.HardState{Term: term, Commit: index}}); err != nil {
+		return err
 	}
 	applied, err := s.state.Apply(tree.Batch{Term: term, Data: data})
 	if err != nil {
@@ -107,6 +102,17 @@ func (s *Survivor) Found(e *tree.Ensemble, cluster uint64, nowMs int64) error {
 
 func foundingBatch(b *tree.Bootstrap, nowMs int64) []byte {
 	return tree.AppendRecover(tree.AppendBatchHeader(nil, tree.BatchHeader{TimeMs: nowMs}), &tree.CommandHeader{}, b)
+}
+
+// appendNow appends and waits until it is durable.
+func appendNow(log *wal.Log, a wal.Append) error {
+	done := make(chan error, 1)
+	a.Done = func(err error) { done <- err }
+	log.Append(a)
+	if err := <-done; err != nil {
+		return fmt.Errorf("quorum: appending to the log: %w", err)
+	}
+	return nil
 }
 
 // Beginning is a state that comes from elsewhere, for a member to begin with.
@@ -132,10 +138,8 @@ func Begin(b *Beginning, log *wal.Log, store Image) error {
 		}
 		root = applied.Root
 	}
-	done := make(chan error, 1)
-	log.Append(wal.Append{HardState: &wal.HardState{Term: b.Term}, Done: func(err error) { done <- err }})
-	if err := <-done; err != nil {
-		return fmt.Errorf("quorum: appending to the log: %w", err)
+	if err := appendNow(log, wal.Append{HardState: &wal.HardState{Term: b.Term}}); err != nil {
+		return err
 	}
 	const index = 1 // one entry stands for all that happened before
 	p := point{root: root, mark: mark{index, b.Term}, conf: &pb.ConfState{Voters: []uint64{b.ID}}}

@@ -63,12 +63,7 @@ func deleted(from gone, to *Root) [][]byte {
 	keys := from.until(to.gone)
 	var path []byte
 	keys = slices.DeleteFunc(keys, func(key []byte) bool {
-		path = append(path[:0], key[1:]...)
-		for i, b := range path {
-			if b == 0 {
-				path[i] = '/'
-			}
-		}
+		path = AppendPath(path[:0], key)
 		return lookup(to.top, path) != nil
 	})
 	slices.SortFunc(keys, bytes.Compare)

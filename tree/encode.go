@@ -69,6 +69,18 @@ func AppendKey(dst, path []byte) []byte {
 	return dst
 }
 
+// AppendPath writes the path of the znode whose key it is, the opposite of AppendKey; the root's is "".
+func AppendPath(dst, key []byte) []byte {
+	start := len(dst)
+	dst = append(dst, key[1:]...)
+	for i, b := range dst[start:] {
+		if b == 0 {
+			dst[start+i] = '/'
+		}
+	}
+	return dst
+}
+
 // appendZnodeValue writes the value of z.
 func appendZnodeValue(dst []byte, z *znode) []byte {
 	parts := byte(0)

@@ -73,7 +73,7 @@ func Read(snapDir, logDir string) (*Data, error) {
 		return nil, err
 	}
 	for key := range d.db.noACL {
-		return nil, fmt.Errorf("%w: %s has no ACL for %s, and the log says none either", ErrDamaged, d.Snapshot, pathOf(key))
+		return nil, fmt.Errorf("%w: %s has no ACL for %s, and the log says none either", ErrDamaged, d.Snapshot, tree.AppendPath(nil, []byte(key)))
 	}
 	if digest.zxid > d.db.zxid {
 		d.doubt("the snapshot was still being written at %#x, and the log ends before", uint64(digest.zxid))

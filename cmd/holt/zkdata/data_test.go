@@ -212,9 +212,6 @@ func TestRead_TornLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			d, err := Read(dir, dir)
-			if padded && errors.Is(err, ErrDamaged) {
-				continue // the checksum was not written, or not all of it
-			}
 			if err != nil || d.Agreed.Differ > 0 || d.Agreed.Last == 0 {
 				t.Fatalf("cut at %d, padded %v: %v %+v", n, padded, err, d)
 			}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
-	"strings"
 
 	"holt/netloop/wire"
 	"holt/tree"
@@ -69,9 +68,6 @@ func (db *database) keyOf(path []byte) ([]byte, error) {
 
 // parentOf is the key of the znode above; the root has none.
 func parentOf(key []byte) []byte { return key[:max(bytes.LastIndexByte(key, 0), 0)] }
-
-// pathOf is the path of a key; the root's is "".
-func pathOf(key string) string { return strings.ReplaceAll(key[1:], "\x00", "/") }
 
 // load takes a znode of a snapshot.
 func (db *database) load(path []byte, z *tree.Imported, hasACL bool) error {
@@ -297,8 +293,8 @@ const digestVersion = 2
 // digestOf is the share of a znode in the digest (DigestCalculator): the CRC-32 of path, data and stat. Those below /zookeeper have
 // none. The digest is the sum of all.
 func digestOf(key string, z *tree.Imported) uint64 {
-	path := pathOf(key)
-	if strings.HasPrefix(path, "/zookeeper/") {
+	path := tree.AppendPath(nil, []byte(key))
+	if bytes.HasPrefix(path, []byte("/zookeeper/")) {
 		return 0
 	}
 	var stat [60]byte
@@ -310,7 +306,7 @@ func digestOf(key string, z *tree.Imported) uint64 {
 		b = be.AppendUint32(b, uint32(v))
 	}
 	b = be.AppendUint64(b, uint64(z.Owner))
-	crc := crc32.ChecksumIEEE([]byte(path))
+	crc := crc32.ChecksumIEEE(path)
 	crc = crc32.Update(crc, crc32.IEEETable, z.Data)
 	return uint64(crc32.Update(crc, crc32.IEEETable, b))
 }
