@@ -78,6 +78,28 @@ func usageOf(pids []int) (sum usage, err error) {
 	return sum, err
 }
 
+// workerTimes is the processor time that each of the kernel's worker threads has used (Linux, proc(5)). They do what processes
+// leave to them: syncs of files that were submitted and not waited for, blocks on their way to a disk.
+func workerTimes() map[int]time.Duration {
+	times := map[int]time.Duration{}
+	entries, _ := os.ReadDir("/proc") // no figure where there is none
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if name, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); !strings.HasPrefix(string(name), "kworker/") {
+			continue
+		}
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+		if fields := strings.Fields(string(b)); len(fields) > 0 {
+			ns, _ := strconv.ParseInt(fields[0], 10, 64)
+			times[pid] = time.Duration(ns)
+		}
+	}
+	return times
+}
+
 // sampler follows what the servers cost.
 type sampler struct {
 	pids     []int
@@ -85,11 +107,17 @@ type sampler struct {
 	previous usage
 	used     usage // between begin and end
 	rssMax   int64
+
+	workersAt map[int]time.Duration // at begin
+	workers   time.Duration         // what the kernel's worker threads used between begin and end, for whomever
 }
 
 func newSampler(pids []int) *sampler { return &sampler{pids: pids} }
 
 func (s *sampler) begin() {
+	if len(s.pids) > 0 {
+		s.workersAt = workerTimes()
+	}
 	s.start, _ = usageOf(s.pids)
 	s.previous = s.start
 }
@@ -98,6 +126,12 @@ func (s *sampler) end() {
 	now, _ := usageOf(s.pids)
 	s.used = now.minus(s.start)
 	s.rssMax = max(s.rssMax, now.RSS)
+	if len(s.pids) == 0 {
+		return
+	}
+	for pid, t := range workerTimes() {
+		s.workers += max(0, t-s.workersAt[pid])
+	}
 }
 
 // sample returns the processor seconds since the last one, and the memory now.

@@ -61,7 +61,8 @@ type Figure struct {
 
 // ServerReport is what the servers cost in the measured part.
 type ServerReport struct {
-	CPU          float64 `json:"cpu_s"`
+	CPU          float64 `json:"cpu_s"`         // of the servers and of the kernel's worker threads
+	WorkersCPU   float64 `json:"workers_cpu_s"` // of the latter, whoever had them work
 	OpsPerCPU    float64 `json:"ops_per_cpu_second"`
 	RSS          int64   `json:"rss_bytes"` // at the end
 	RSSMax       int64   `json:"rss_max_bytes"`
@@ -165,7 +166,8 @@ func seriesReport(s series, h *hdrhistogram.Histogram) SeriesReport {
 }
 
 func (c *collector) serverReport(ops int64) *ServerReport {
-	s := &ServerReport{CPU: c.servers.used.CPU.Seconds(), RSS: c.servers.used.RSS, RSSMax: c.servers.rssMax}
+	workers := c.servers.workers.Seconds()
+	s := &ServerReport{CPU: c.servers.used.CPU.Seconds() + workers, WorkersCPU: workers, RSS: c.servers.used.RSS, RSSMax: c.servers.rssMax}
 	if s.CPU > 0 {
 		s.OpsPerCPU = float64(ops) / s.CPU
 	}

@@ -23,8 +23,8 @@ func (r *Report) WriteTable(w io.Writer) {
 		fmt.Fprintf(w, "%s: %s\n", f.Name, f.Format())
 	}
 	if s := r.Server; s != nil {
-		fmt.Fprintf(w, "server: %.2f CPU-seconds, %s operations per CPU-second; memory %s at the end, %s at most\n",
-			s.CPU, Thousands(s.OpsPerCPU), Bytes(float64(s.RSS)), Bytes(float64(s.RSSMax)))
+		fmt.Fprintf(w, "server: %.2f CPU-seconds (the kernel's workers %.2f), %s operations per CPU-second; memory %s at the end, %s at most\n",
+			s.CPU, s.WorkersCPU, Thousands(s.OpsPerCPU), Bytes(float64(s.RSS)), Bytes(float64(s.RSSMax)))
 	}
 	if s := r.Server; s != nil && r.Workload == "soak" {
 		fmt.Fprintf(w, "server memory over the second half: %s per minute\n", Bytes(s.RSSPerMinute))

@@ -19,11 +19,13 @@ type quiet struct {
 	writes int
 	unsent int // what Outbound says
 	closed int
+	yields int
 }
 
 func (q *quiet) Wake()                     {}
 func (q *quiet) Again()                    {}
 func (q *quiet) After(time.Duration)       {}
+func (q *quiet) Yield()                    { q.yields++ }
 func (q *quiet) Write(b []byte)            { q.bytes += len(b); q.writes++ }
 func (q *quiet) Close()                    { q.closed++ }
 func (q *quiet) Outbound() int             { return q.unsent }

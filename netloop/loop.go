@@ -20,6 +20,8 @@ type host interface {
 	Again()
 	// After has turn called not before d, once however often it was asked for until then.
 	After(d time.Duration)
+	// Yield has other goroutines run once the connections that have sent something had their turn.
+	Yield()
 }
 
 // loop owns a share of the connections: their unanswered requests, their watches and one view of the tree. It knows
@@ -81,6 +83,7 @@ type loop struct {
 	readOnlyConns int              // connections of read-only mode
 	departed      []tree.SessionID // heard of since the clock asked last, on connections that have gone
 
+	mix  mix
 	asks asks // of other goroutines
 
 	waking     atomic.Bool  // Wake was called and turn has not begun
@@ -274,6 +277,12 @@ func (l *loop) finish() {
 	l.watchFlag()
 	if len(l.resumed) > 0 || len(l.dirty) > 0 {
 		l.host.Again()
+	}
+	if l.mix.next() {
+		l.writing.Store(l.mix.writing)
+	}
+	if l.cfg.Yield && l.mix.writing {
+		l.host.Yield()
 	}
 	g := &l.perf.Gauges
 	g.Syncs = l.syncs
@@ -575,6 +584,7 @@ type shared struct {
 	ids         sessionIDs
 	inReadOnly  atomic.Bool
 
+	writing      atomic.Bool  // most of what the last loop was asked for that looked wrote
 	leadsSinceNs atomic.Int64 // 0: this member does not lead
 	words        words
 	oversized    atomic.Bool // a reply beyond jute.maxbuffer was logged

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -54,6 +55,17 @@ type gnetHost struct {
 	again   bool
 	armed   atomic.Bool
 	timer   *time.Timer
+	yield   yield
+}
+
+// yield is what gnet runs after Yield.
+type yield struct{ asked bool }
+
+// Run implements gnet's Runnable.
+func (y *yield) Run(context.Context) error {
+	y.asked = false
+	runtime.Gosched()
+	return nil
 }
 
 // arrival is an accepted connection on its way to a loop.
@@ -259,6 +271,19 @@ func (h *gnetHost) Again() {
 func (h *gnetHost) After(d time.Duration) {
 	if !h.armed.Swap(true) {
 		h.timer.Reset(d)
+	}
+}
+
+// Yield implements host. What it asks for runs when this round's connections had their turn, before the loop looks for more; gnet by
+// itself gives way only when there is nothing more, and then waits in a system call that keeps its processor until Go's monitor
+// takes it away.
+func (h *gnetHost) Yield() {
+	if h.yield.asked {
+		return
+	}
+	h.yield.asked = true
+	if err := h.gnet.Execute(context.Background(), &h.yield); err != nil {
+		h.yield.asked = false
 	}
 }
 

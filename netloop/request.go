@@ -220,12 +220,14 @@ func (l *loop) crowded(c *conn) bool {
 // touch notes that the connection was heard of, for the session's clock.
 func (l *loop) touch(c *conn) {
 	c.stats.received++
+	l.mix.requests++
 	l.perf.Received(1, 0)
 	c.touched = true
 }
 
 // enqueue adds a write to the queue and returns the header of its command.
 func (l *loop) enqueue(c *conn, h *wire.RequestHeader, op tree.Op) tree.CommandHeader {
+	l.mix.writes++
 	head := c.header(op, c.queue.tag+1)
 	c.queue.push(pending{kind: kindWrite, xid: h.Xid, op: h.Op, startNs: l.nowNs})
 	if l.batch == 0 {

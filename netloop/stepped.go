@@ -118,6 +118,7 @@ func (h *steppedHost) Wake() {
 
 func (h *steppedHost) Again()                { h.server.planned(int(h.loop.index), 0) }
 func (h *steppedHost) After(d time.Duration) { h.server.planned(int(h.loop.index), d) }
+func (h *steppedHost) Yield()                {}
 
 // steppedLink implements link.
 type steppedLink SteppedConn

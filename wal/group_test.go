@@ -48,3 +48,27 @@ func TestW1_DonesInOrder(t *testing.T) {
 		t.Fatalf("FirstIndex %d, want %d", got, n/2+1)
 	}
 }
+
+// Whether to hold the processor is asked for frames that many wait for only.
+func TestLog_HoldsTheProcessorForLargeFrames(t *testing.T) {
+	asked := 0
+	cfg := Config{Dir: t.TempDir(), Stepped: true, Hold: func() bool { asked++; return true }}
+	l := mustOpen(t, cfg)
+	var all []Entry
+	for i, size := range []int{10, 100, heldBytesMin, 4 * heldBytesMin, 10} {
+		e := makeEntries(uint64(i+1), uint64(i+1), 1, size)
+		all = append(all, e...)
+		if err := appendNow(l, nil, e...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times for two large frames among five", asked)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, cfg)
+	defer l.Close()
+	checkEntries(t, l, all)
+}

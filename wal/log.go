@@ -79,6 +79,7 @@ type Config struct {
 	Stepped       bool          // no goroutines: nothing happens until Step (tests and simulation)
 	Salt          func() uint64 // nil: random; a number that clients cannot know, one per segment
 	Fatal         func(error)   // nil: panic; told once of an error after which the log cannot promise anything
+	Hold          func() bool   // nil: never; asked on the log goroutine whether it should keep its processor while a large frame is synced
 	Flushed       func(Flush)   // nil: none; called on the log goroutine before the Dones
 	Logger        *slog.Logger  // nil: silent
 }
@@ -129,6 +130,7 @@ type Log struct {
 	cfg    Config
 	keeper *keeper
 	lock   io.Closer
+	held   *disk.Held
 	full   atomic.Bool
 
 	mu      sync.Mutex
@@ -196,6 +198,9 @@ func Open(cfg Config) (*Log, error) {
 			fs: cfg.FS, dir: cfg.Dir, segmentBytes: cfg.SegmentBytes,
 			sparesMax: max(cfg.SpareSegments, 0), salt: cfg.Salt,
 		},
+	}
+	if cfg.Hold != nil {
+		l.held = disk.NewHeld()
 	}
 	if err := l.recover(); err != nil {
 		_ = l.closeFiles() // err says more
@@ -328,6 +333,7 @@ func (l *Log) closeFiles() error {
 		errs[1] = l.next.file.Close()
 	}
 	errs[2] = l.lock.Close()
+	l.held.Close()
 	return disk.FirstError(errs[:]...)
 }
 

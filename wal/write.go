@@ -248,7 +248,7 @@ func (l *Log) writeFrame(sync bool, records, reserve int) error {
 	}
 	written := time.Now()
 	if sync {
-		if err := l.open.file.SyncData(); err != nil {
+		if err := l.sync(); err != nil {
 			return syncError{fmt.Errorf("syncing log segment %d in %s: %w", l.open.id, l.cfg.Dir, err)}
 		}
 	}
@@ -261,6 +261,17 @@ func (l *Log) writeFrame(sync bool, records, reserve int) error {
 	l.open.size = max(l.open.size, l.off+int64(len(l.buf)))
 	l.off = end
 	return nil
+}
+
+// heldBytesMin is the frame for which many wait, so that their number counts for more than the time of each.
+const heldBytesMin = 1 << 10
+
+// sync makes the open segment durable.
+func (l *Log) sync() error {
+	if len(l.buf) >= heldBytesMin && l.cfg.Hold != nil && l.cfg.Hold() {
+		return l.held.SyncData(l.open.file)
+	}
+	return l.open.file.SyncData()
 }
 
 // syncError is a failed sync. It is fatal whatever its cause, for want of space too: what the kernel did with the pages

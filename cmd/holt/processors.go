@@ -18,6 +18,9 @@ import (
 // for its writes. It uses both when little is asked of it, since with one a thread that waits for the disk can hold up the others
 // for a moment; when many connections come, for which Go polls itself; when one is short while the machine has another to spare; and
 // with a large tree, whose collections would stop the one for up to 20 ms at a time.
+//
+// While most requests write, that moment is taken on purpose: see holdProcessor and netloop.Config.Yield. One thread then reads, has the
+// quorum propose, waits for the disk, applies and answers.
 
 // load is what a server did in one window.
 type load struct {
@@ -111,8 +114,13 @@ func (s *server) saveProcessors(ctx context.Context) {
 		case !t.one && s.processors != 0:
 			s.useProcessors()
 		}
+		s.onOne.Store(t.one)
 	}
 }
+
+// holdProcessor says whether who waits for the log's disk should keep the processor (for 2 ms at most, disk.Held): it is the only one
+// that is used, and most of what is asked waits for that disk too.
+func (s *server) holdProcessor() bool { return s.onOne.Load() && s.client.Writing() }
 
 // counted is the load in sums: seconds of processors' time, entries, connections.
 func (s *server) counted() load {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -42,8 +43,10 @@ type server struct {
 	admin  []*admin.Server
 	nowMs  func() int64 // wall clock; nil: the system's
 
-	loops      int // event loops
-	processors int // that this process may use, while it spares some; else 0
+	loops      int         // event loops
+	few        bool        // this process may use one or two processors
+	onOne      atomic.Bool // one of two processors is enough for now
+	processors int         // that this process may use, while it spares some; else 0
 
 	background    sync.WaitGroup // follow, catchUp, saveProcessors, paceCollector
 	endBackground func()         // nil: they do not run
@@ -87,6 +90,7 @@ func (s *server) open(ctx context.Context) error {
 	s.endBackground = end
 	s.background.Go(func() { paceCollector(background) })
 	s.loops = loops(s.cfg.Client.Loops)
+	s.few = runtime.GOMAXPROCS(0) <= 2
 	s.metrics = perf.New(perf.Config{Loops: s.loops, SlowOp: time.Second, Logger: s.logger})
 	if s.cfg.Ensemble != nil {
 		s.spareProcessors()
@@ -144,7 +148,7 @@ func (s *server) openDisk() error {
 	var err error
 	c := wal.Config{
 		Dir: logDir(s.cfg), SegmentBytes: s.cfg.WAL.SegmentBytes, NoSync: !s.cfg.WAL.Sync,
-		Fatal: s.fatal, Flushed: s.flushed, Logger: s.logger,
+		Fatal: s.fatal, Flushed: s.flushed, Hold: s.holdProcessor, Logger: s.logger,
 	}
 	if s.cfg.Ensemble == nil {
 		c.TailBytes = tailAlone
@@ -176,6 +180,7 @@ func (s *server) listen() error {
 		OutstandingPerConn: c.Limits.OutstandingPerConn, OutstandingMax: c.Limits.Outstanding,
 		OutboundBytesMax: c.Limits.OutboundBytes, InboundBytesMax: c.Limits.InboundBytes,
 		SessionlessTimeoutMs: c.Sessions.SilentMs,
+		Yield:                s.few,
 		ReadOnly:             c.Admin.ReadOnlyMode, LinearizableReads: c.Reads.Linearizable, LinearizablePaths: c.Reads.Paths(),
 		SkipACL: c.Tree.SkipACL, DigestDisabled: !c.Auth.DigestEnabled, SuperDigest: c.Auth.SuperDigest, DigestID: digestID,
 		AuthSchemes: c.Auth.Required(), EnsembleAuth: c.Auth.EnsembleScheme, EnsembleNames: c.Auth.Ensembles(),

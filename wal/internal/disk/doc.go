@@ -1,5 +1,5 @@
 // Package disk holds what the log and the checkpoint share about their directories: making them durably, locking them,
-// and telling an operator what is wrong with them.
+// and telling an operator what is wrong with them; and a way to sync a file that suits a process on one processor (Held).
 //
 // # Model
 //
