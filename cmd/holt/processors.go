@@ -43,7 +43,7 @@ const (
 	entriesMin  = 100.
 	entriesIdle = 50.
 	connsMany   = 100.
-	liveMax     = 32 << 20
+	liveMax     = 64 << 20
 
 	fitWindows   = 2 // in a row, for one processor,
 	idleWindows  = 5 // and back to both because of idleness,
