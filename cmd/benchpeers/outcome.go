@@ -81,7 +81,7 @@ func (a *outcome) markdown() string {
 	fmt.Fprintf(&b, "## Beside Apache ZooKeeper\n\n")
 	fmt.Fprintf(&b, "`make bench-peers ROUNDS=%d`, %s, commit %s, %s; took %v. Apache ZooKeeper %s on Java with %s, warmed up %v; both with the same zoo.cfg, every write synced. "+
 		"%d interleaved rounds, %v measured after %v of load for every case and server; load generator and servers share the machine. "+
-		"Ratio: Holt by the other, taken round by round; the median is judged, and all rounds are given. Figures are medians over the rounds. "+
+		"Ratio: Holt by the other, taken round by round; the median is judged, and all rounds are given. Figures are medians over the rounds. Processor time is that of the servers and of the kernel's worker threads, which sync for them (etcd's without the latter). "+
 		"*aim* and *must* say which goal is reached. The ceiling is a server that does nothing: fixed replies, or one sync for all that waits, or events to all.%s\n\n",
 		o.rounds, a.began.UTC().Format("2006-01-02 15:04 UTC"), a.commit, machineLine(), a.took.Round(time.Second), ensemble.ZooKeeperVersion,
 		strings.Join(jvm, " "), o.warmJVM, o.rounds, o.each, o.warmup, etcdLine(o))
