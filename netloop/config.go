@@ -56,7 +56,7 @@ type Config struct {
 	SessionlessTimeoutMs int // for a ConnectRequest to arrive; default 10000
 	LeaderWaitMs         int // that a ConnectRequest, or a client with an unanswered request, waits for a leader; default 2000
 
-	Yield bool // while most requests write, have the quorum go on after each round of reading; for one or two processors
+	Yield bool // while a quarter of the requests or more write, have the quorum go on after each round of reading; for one or two processors
 
 	ReadOnly          bool     // readonlymode.enabled: without a leader, reads are served to clients that ask for no more
 	LinearizableReads bool     // reads see all that was acknowledged anywhere before; false: as ZooKeeper's

@@ -584,7 +584,7 @@ type shared struct {
 	ids         sessionIDs
 	inReadOnly  atomic.Bool
 
-	writing      atomic.Bool  // most of what the last loop was asked for that looked wrote
+	writing      atomic.Bool  // much of what the last loop was asked for that looked wrote
 	leadsSinceNs atomic.Int64 // 0: this member does not lead
 	words        words
 	oversized    atomic.Bool // a reply beyond jute.maxbuffer was logged

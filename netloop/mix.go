@@ -1,6 +1,6 @@
 package netloop
 
-// mix watches what a loop is asked for: does most of it wait for the quorum?
+// mix watches what a loop is asked for: does much of it wait for the quorum?
 type mix struct {
 	requests, writes int // of this window
 	writing          bool

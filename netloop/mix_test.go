@@ -28,7 +28,7 @@ func TestMix(t *testing.T) {
 	}
 }
 
-func TestLoop_YieldsWhileMostRequestsWrite(t *testing.T) {
+func TestLoop_YieldsWhileManyRequestsWrite(t *testing.T) {
 	k := &quiet{}
 	l, c := quietLoop(t, k)
 	l.receive(c, frames(1, wire.OpCreate, createBody("/a", "", 0)))
@@ -43,7 +43,7 @@ func TestLoop_YieldsWhileMostRequestsWrite(t *testing.T) {
 		return k.yields
 	}
 	if n := yields(writes); n != 0 || !l.writing.Load() {
-		t.Errorf("not asked to: yielded %d times; most requests write: %v", n, l.writing.Load())
+		t.Errorf("not asked to: yielded %d times; many requests write: %v", n, l.writing.Load())
 	}
 	l.cfg.Yield = true
 	if n := yields(writes); n == 0 {
@@ -51,6 +51,6 @@ func TestLoop_YieldsWhileMostRequestsWrite(t *testing.T) {
 	}
 	yields(reads)
 	if n := yields(reads); n != 0 || l.writing.Load() {
-		t.Errorf("only reads: yielded %d times; most requests write: %v", n, l.writing.Load())
+		t.Errorf("only reads: yielded %d times; many requests write: %v", n, l.writing.Load())
 	}
 }

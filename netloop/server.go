@@ -59,7 +59,7 @@ func (s *Server) Start(q Quorum) (net.Addr, error) {
 // Addr is where clients are served.
 func (s *Server) Addr() net.Addr { return s.acceptor.listener.Addr() }
 
-// Writing says whether most of what is asked of an event loop, the one that looked last, has to wait for the quorum.
+// Writing says whether a quarter or more of what is asked of an event loop, the one that looked last, has to wait for the quorum.
 func (s *Server) Writing() bool { return s.writing.Load() }
 
 // Move serves clients on another address and no more on the one before; connections stay. After an error all is as it was, unless

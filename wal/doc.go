@@ -45,8 +45,9 @@
 // # Ownership
 //
 // The log goroutine owns the open segment and everything about writing; it alone changes the view, under a lock that is
-// never held across I/O. Where Config.Hold says so it keeps its processor while a large frame is synced (disk.Held). The keeper goroutine owns the directory. Entries' data is shared and immutable from Append on.
-// In stepped mode (Config.Stepped) there are no goroutines: the caller of Step plays both.
+// never held across I/O. Where Config.Hold says so it keeps its processor while a large frame is synced (disk.Held).
+// The keeper goroutine owns the directory. Entries' data is shared and immutable from Append on. In stepped mode
+// (Config.Stepped) there are no goroutines: the caller of Step plays both.
 //
 // # Failure
 //

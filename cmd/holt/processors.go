@@ -19,7 +19,7 @@ import (
 // for a moment; when many connections come, for which Go polls itself; when one is short while the machine has another to spare; and
 // with a large tree, whose collections would stop the one for up to 20 ms at a time.
 //
-// While most requests write, that moment is taken on purpose: see holdProcessor and netloop.Config.Yield. One thread then reads, has the
+// While many requests write (a quarter, netloop's mix), that moment is taken on purpose: see holdProcessor and netloop.Config.Yield. One thread then reads, has the
 // quorum propose, waits for the disk, applies and answers.
 
 // load is what a server did in one window.
@@ -119,7 +119,7 @@ func (s *server) saveProcessors(ctx context.Context) {
 }
 
 // holdProcessor says whether who waits for the log's disk should keep the processor (for 2 ms at most, disk.Held): it is the only one
-// that is used, and most of what is asked waits for that disk too.
+// that is used, and much of what is asked waits for that disk too.
 func (s *server) holdProcessor() bool { return s.onOne.Load() && s.client.Writing() }
 
 // counted is the load in sums: seconds of processors' time, entries, connections.

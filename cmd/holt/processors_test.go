@@ -94,6 +94,13 @@ func TestCounted(t *testing.T) {
 	}
 }
 
+// The log asks from the moment it is opened, before there is anybody who knows of requests.
+func TestHoldProcessor_NotBeforeClientsAreServed(t *testing.T) {
+	if new(server).holdProcessor() {
+		t.Error("holds a processor although both are used")
+	}
+}
+
 // Under a load of writes a server on two processors uses one of them, and both again when nothing is asked of it.
 func TestProcess_OneProcessorIsEnoughForWrites(t *testing.T) {
 	if runtime.NumCPU() < 2 {

@@ -14,7 +14,7 @@ const heldMax = 2 * time.Millisecond
 // Held syncs files in such a way that the goroutine which waits keeps its processor for up to heldMax.
 //
 // Go's monitor takes the processor from a goroutine that is in a system call for some 100 us and has another thread go on. Where
-// there is one processor and most of what is asked of it waits for that very sync, the other thread does little with it: the two
+// there is one processor and much of what is asked of it waits for that very sync, the other thread does little with it: the two
 // take turns on different cores, and the monitor wakes every 75 us to see to it, a twelfth of all processor time. So the sync is
 // given to the kernel (io_submit, which returns at once) and waited for in a system call that Go is not told of, which ends in
 // time. A signal, such as the collector sends to whom it waits for, ends it too.
