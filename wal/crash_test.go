@@ -281,6 +281,57 @@ func TestNoSync(t *testing.T) {
 	}
 }
 
+// TestNoSync_WhatLiesBehindALostWriteStaysLost: a log that does not sync loses a write in the middle and keeps what came after
+// it. When the place of the lost one is taken again, to the byte, the later ones must not come back to life behind it.
+func TestNoSync_WhatLiesBehindALostWriteStaysLost(t *testing.T) {
+	cfg := steppedConfig(vfs.NewMem())
+	cfg.NoSync = true
+	l := mustOpen(t, cfg)
+	var ends []int64
+	for i := uint64(1); i <= 5; i++ {
+		if err := appendNow(l, nil, makeEntries(i, i, 1, 500)...); err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, l.off)
+	}
+	path := l.path(l.open.id)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := cfg.FS.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(make([]byte, ends[2]-ends[1]), ends[1]); err != nil { // entry 3
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, cfg)
+	want := makeEntries(1, 2, 1, 500)
+	checkEntries(t, l, want)
+	other := makeEntries(3, 3, 1, 500)
+	other[0].Data[0] = 'x'
+	if err := appendNow(l, nil, other...); err != nil {
+		t.Fatal(err)
+	}
+	if l.off != ends[2] {
+		t.Fatalf("the log ends at %d, not where the lost write did, at %d", l.off, ends[2])
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, cfg)
+	checkEntries(t, l, append(want, other...))
+	if last := l.LastIndex(); last != 3 {
+		t.Errorf("the log ends with entry %d, want 3", last)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestModel runs longer without crashes at every point, to reach states that the short runs do not.
 func TestModel(t *testing.T) {
 	for seed := uint64(100); seed < 110; seed++ {

@@ -31,8 +31,12 @@ func TestFindFrame(t *testing.T) {
 		b := make([]byte, room)
 		copy(b[c.at:], sealFrame(make([]byte, frameHeadBytes), s, off+int64(c.at), c.seq, c.flags))
 		r := &frameReader{seed: s, seq: seq}
-		if got := r.findFrame(b, off); got != c.want {
-			t.Errorf("%s: found at %d, want %d", c.name, got, c.want)
+		wantLast := uint64(0)
+		if c.flags == flagUnsynced {
+			wantLast = c.seq
+		}
+		if got, last := r.findFrame(b, off); got != c.want || last != wantLast {
+			t.Errorf("%s: found at %d, want %d; unsynced up to %d, want %d", c.name, got, c.want, last, wantLast)
 		}
 	}
 }

@@ -152,7 +152,7 @@ func (l *Log) checkUnstarted(id uint64) error {
 	if _, err := r.next(); err == nil {
 		return nil
 	}
-	return r.checkTorn(errNoFrame)
+	return l.checkTorn(r, errNoFrame)
 }
 
 func (l *Log) reader(id uint64) (*frameReader, error) {
@@ -269,7 +269,7 @@ func (l *Log) replaySegment(id uint64, state cutState, newest bool) (end int64, 
 		case !newest:
 			return 0, false, r.corrupt(fmt.Errorf("%w, and the segment is not sealed", err))
 		}
-		if err := r.checkTorn(err); err != nil {
+		if err := l.checkTorn(r, err); err != nil {
 			return 0, false, err
 		}
 		if !errors.Is(err, errNoFrame) {
@@ -349,26 +349,30 @@ func (x *index) replayEntry(e Entry, first *uint64) error {
 }
 
 // checkTorn decides whether the bad frame at r.at is what a crash left of the last write, or damage: any later frame
-// was written only after this one was durable. It looks at every place where a frame could start.
-func (r *frameReader) checkTorn(reason error) error {
+// was written only after this one was durable. It looks at every place where a frame could start. A log that does not sync
+// may have lost a frame and kept later ones: they are lost with it, and what is written from now on takes higher sequence
+// numbers, so that none of them can follow it.
+func (l *Log) checkTorn(r *frameReader, reason error) error {
 	at := r.at
 	for off := at + frameAlign; off+frameHeadBytes <= r.size; {
 		b, err := r.window(off, int(min(r.size-off, readBytes)))
 		if err != nil {
 			return err
 		}
-		i := r.findFrame(b, off)
+		i, last := r.findFrame(b, off)
 		if i >= 0 {
 			return &CorruptError{File: r.path, Offset: at, Reason: fmt.Sprintf(
 				"%v, but a later write at offset %d proves that it was durable", reason, off+int64(i))}
 		}
+		l.seq = max(l.seq, last)
 		off += int64(len(b)-frameHeadBytes)/frameAlign*frameAlign + frameAlign
 	}
 	return nil
 }
 
-// findFrame returns where in b, which lies at off in the file, a synced frame begins that was written after r.seq; -1 if none does.
-func (r *frameReader) findFrame(b []byte, off int64) int {
+// findFrame returns where in b, which lies at off in the file, a synced frame begins that was written after r.seq, -1 if none does,
+// and the highest sequence number of frames before it that were not synced.
+func (r *frameReader) findFrame(b []byte, off int64) (at int, last uint64) {
 	next := r.seq + 1
 	for s := b[16:]; len(s) >= 8; s = s[frameAlign:] {
 		// The cheap test first: a frame that could follow has a sequence number a little higher.
@@ -377,9 +381,13 @@ func (r *frameReader) findFrame(b []byte, off int64) int {
 		}
 		i := len(b) - 16 - len(s)
 		f, err := parseFrame(b[i:i+frameHeadBytes], r.seed, off+int64(i))
-		if err == nil && f.flags&flagUnsynced == 0 {
-			return i
+		if err != nil {
+			continue
 		}
+		if f.flags&flagUnsynced == 0 {
+			return i, last
+		}
+		last = max(last, f.seq)
 	}
-	return -1
+	return -1, last
 }
