@@ -38,7 +38,11 @@ type inlineQuorum struct {
 	state *tree.State
 	chain *quorum.Chain
 	syncs bool
+
+	readers tree.Readers
 }
+
+func (q *inlineQuorum) Readers() *tree.Readers { return &q.readers }
 
 func (q *inlineQuorum) Tail() *quorum.Commit             { return q.chain.Tail() }
 func (q *inlineQuorum) OnPublished(func(*quorum.Commit)) {}
@@ -79,6 +83,7 @@ func quietLoop(tb testing.TB, k *quiet) (*loop, *conn) {
 	}
 	q := &inlineQuorum{state: tree.New()}
 	q.chain = quorum.NewChain(q.state.Root())
+	q.state.Reuse(&q.readers)
 	s := &shared{cfg: cfg, log: slog.New(slog.DiscardHandler), quorum: q}
 	l := newLoop(s, 0)
 	l.host = k

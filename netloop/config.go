@@ -86,6 +86,7 @@ type Config struct {
 // Quorum is what a Server needs of a *quorum.Quorum.
 type Quorum interface {
 	Tail() *quorum.Commit
+	Readers() *tree.Readers
 	Epoch() uint64
 	Propose(epoch uint64, commands []byte) error
 	ProposeAsLeader(term uint64, commands []byte) error

@@ -131,6 +131,13 @@ type part struct {
 	listing *listing
 }
 
+// release lets go of what a part keeps.
+func (p *part) release() {
+	if p.listing != nil {
+		p.listing.hold.Release()
+	}
+}
+
 // live says whether the connection still takes requests.
 func (c *conn) live() bool { return c.stage < stageClosing }
 

@@ -54,6 +54,9 @@
 //	    with unanswered writes are closed, and commands of the old epoch are not proposed in the new one.
 //	N10 No session sees an older state than it has seen, on whichever member: who has seen more than this member waits
 //	    until it is as far. Who may have missed changes (a state that came whole) is closed.
+//	N11 A loop looks at znodes only between Enter and Rest of its tree.Reader, and at no Root older than the one of the last
+//	    commit it has walked, or than what lies between that and the next one (Txn.Before). While a request waits for a commit
+//	    it does not rest. A listing has a tree.Hold.
 //
 // # Ownership
 //

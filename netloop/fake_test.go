@@ -24,6 +24,7 @@ type fakeQuorum struct {
 	state   *tree.State
 	rules   tree.Rules
 	leader  *fakeQuorum // of a follower
+	readers tree.Readers
 
 	mu         sync.Mutex
 	followers  []*fakeQuorum
@@ -48,6 +49,7 @@ type fakeQuorum struct {
 func newFakeQuorum(t *testing.T) *fakeQuorum {
 	q := &fakeQuorum{t: t, process: testProcess, state: tree.New(), rules: tree.RuleTTL, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	q.chain = quorum.NewChain(q.state.Root())
+	q.state.Reuse(&q.readers)
 	q.status = quorum.Status{ID: 1, Role: quorum.Leader, Leader: 1, Term: 1, Alone: true, Voters: 1}
 	q.done.Add(1)
 	go q.run()
@@ -60,6 +62,7 @@ func newFakeEnsemble(t *testing.T) (leader, follower *fakeQuorum) {
 	leader = newFakeQuorum(t)
 	follower = &fakeQuorum{t: t, process: testProcess + 1, state: tree.New(), leader: leader}
 	follower.chain = quorum.NewChain(follower.state.Root())
+	follower.state.Reuse(&follower.readers)
 	leader.set(func() {
 		leader.followers = append(leader.followers, follower)
 		leader.status = quorum.Status{ID: 1, Role: quorum.Leader, Leader: 1, Term: 1, Voters: 2}
@@ -102,6 +105,8 @@ func (q *fakeQuorum) endEpoch() {
 		lost()
 	}
 }
+
+func (q *fakeQuorum) Readers() *tree.Readers { return &q.readers }
 
 func (q *fakeQuorum) Tail() *quorum.Commit {
 	q.mu.Lock()

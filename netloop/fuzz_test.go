@@ -11,7 +11,7 @@ import (
 
 // heldQuorum commits what was proposed when it is told to, so that requests wait behind writes.
 type heldQuorum struct {
-	inlineQuorum
+	*inlineQuorum
 	waiting []byte
 	syncs   []quorum.Synced
 }
@@ -62,7 +62,7 @@ func FuzzReceive(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data, cuts []byte) {
 		k := [2]*framed{{}, {}}
 		l, c := quietLoop(t, &quiet{})
-		q := &heldQuorum{inlineQuorum: *l.quorum.(*inlineQuorum)}
+		q := &heldQuorum{inlineQuorum: l.quorum.(*inlineQuorum)}
 		l.quorum = q
 		l.cfg.OutstandingPerConn, l.cfg.OutstandingMax = 8, 8
 		conns := [2]*conn{c, l.attach(k[1], "b", "127.0.0.1")}

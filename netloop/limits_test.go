@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -542,6 +543,54 @@ func TestN5_LargeListing(t *testing.T) {
 		if !told && c.reply().Xid != wire.XidEvent {
 			t.Error("N4: the event is missing")
 		}
+	}
+}
+
+// TestN11_ListingAmongWrites: a listing shows the children that there were when it began, whatever is written and forgotten
+// between two pieces of it.
+func TestN11_ListingAmongWrites(t *testing.T) {
+	out := &framed{}
+	l, writer := quietLoop(t, &quiet{})
+	reader := l.attach(out, "b", "127.0.0.1")
+	out.loop, out.conn = l, reader
+	req := wire.ConnectRequest{TimeoutMs: 10000, Password: make([]byte, 16)}
+	l.receive(reader, appendFrame(nil, req.Append))
+	child := func(i int) string { return fmt.Sprintf("/dir/child-number-%06d", i) }
+	write := func(op wire.Op, body func([]byte) []byte) {
+		l.receive(writer, frames(1, op, body))
+		l.turn()
+	}
+	write(wire.OpCreate, createBody("/dir", "", 0))
+	const n = 30_000
+	for i := range n {
+		write(wire.OpCreate, createBody(child(i), "", 0))
+	}
+	l.turn()
+	out.out = nil
+	l.receive(reader, frames(1, wire.OpGetChildren2, watchBody("/dir", false)))
+	between := 0
+	for dice := rand.New(rand.NewPCG(1, 1)); len(reader.parts) > 0 && between < n; between++ {
+		var b []byte
+		for range 50 {
+			b = append(b, frames(1, wire.OpDelete, deleteBody(child(dice.IntN(n))))...)
+			b = append(b, frames(1, wire.OpCreate, createBody(fmt.Sprintf("/dir/other%06d", dice.IntN(n)), "", 0))...)
+		}
+		l.receive(writer, b)
+	}
+	r := wire.NewReader(out.out[wire.FrameHeaderBytes:])
+	var h wire.ReplyHeader
+	h.Parse(&r)
+	names := r.Strings()
+	if between < 4 || h.Err != 0 || names.Len() != n {
+		t.Fatalf("%+v, %d children, %d times something was written meanwhile", h, names.Len(), between)
+	}
+	for i := range n {
+		if name, _ := names.Next(); "/dir/"+string(name) != child(i) {
+			t.Fatalf("child %d is %q", i, name)
+		}
+	}
+	if st := r.Stat(); st.NumChildren != n || r.Bad() {
+		t.Errorf("%+v", st)
 	}
 }
 

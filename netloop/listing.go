@@ -10,6 +10,7 @@ import (
 // the names are walked twice: once to count bytes, once to write them.
 type listing struct {
 	node    tree.Node
+	hold    *tree.Hold // of its Root
 	op      wire.Op
 	xid     wire.Xid
 	zxid    int64
@@ -37,7 +38,9 @@ func (l *loop) list(c *conn, h *wire.RequestHeader, n tree.Node, root *tree.Root
 	} else {
 		c.out = c.out[:0]
 	}
-	c.parts = append(c.parts, part{listing: &listing{node: n, op: h.Op, xid: h.Xid, zxid: int64(root.Zxid()), startNs: l.nowNs}})
+	c.parts = append(c.parts, part{listing: &listing{
+		node: n, hold: l.quorum.Readers().Hold(root), op: h.Op, xid: h.Xid, zxid: int64(root.Zxid()), startNs: l.nowNs,
+	}})
 	c.stall |= stallListing
 	l.mark(c)
 }
@@ -59,6 +62,7 @@ func (l *loop) flushParts(c *conn) {
 		if c.stage == stageGone {
 			return
 		}
+		p.release()
 		c.parts[0] = part{}
 		c.parts = c.parts[1:]
 		if len(c.parts) == 0 {

@@ -40,6 +40,7 @@ type loop struct {
 
 	cursor *quorum.Commit // the last commit that was walked
 	root   *tree.Root     // its root
+	reader *tree.Reader   // at root or an older one; rests between turns if no request waits for a commit
 
 	conns      []*conn // by slot
 	free       []uint32
@@ -104,6 +105,7 @@ func newLoop(s *shared, index int) *loop {
 // begin takes the place at the end of the chain.
 func (l *loop) begin(tail *quorum.Commit) {
 	l.cursor, l.root, l.epoch = tail, tail.Root, l.quorum.Epoch()
+	l.reader = l.quorum.Readers().Join()
 }
 
 // wake asks for a turn, once however often it is called.
@@ -129,6 +131,7 @@ func (l *loop) turn() {
 func (l *loop) start() {
 	l.nowNs = l.cfg.NowNs()
 	l.perf.Begin(l.nowNs)
+	l.reader.Enter()
 }
 
 // attach takes in a fresh connection.
@@ -187,6 +190,9 @@ func (l *loop) forget(c *conn) {
 	l.open.Add(-1)
 	l.dropQueue(c)
 	l.setIn(c, nil, 0)
+	for i := range c.parts {
+		c.parts[i].release()
+	}
 	c.out, c.parts = nil, nil
 }
 
@@ -275,6 +281,9 @@ func (l *loop) finish() {
 	l.ask()
 	l.flushDirty()
 	l.watchFlag()
+	if l.unanswered == 0 {
+		l.reader.Rest()
+	}
 	if len(l.resumed) > 0 || len(l.dirty) > 0 {
 		l.host.Again()
 	}
@@ -351,6 +360,7 @@ func (l *loop) advance() {
 		l.walk(c)
 		l.cursor = c
 	}
+	l.reader.Look(l.root)
 }
 
 // walk does one commit: transaction by transaction, then syncs, then the reads that waited for any of these.

@@ -15,6 +15,7 @@ import (
 // and TTL nodes, so one that took long is followed by a pause in proportion: restFactor bounds the share of a core.
 type reaper struct {
 	*shared
+	reader   *tree.Reader
 	allow    float64   // removals that the rate permits
 	lookedNs int64     // when allow was counted last
 	restNs   int64     // no look before
@@ -27,7 +28,9 @@ const (
 	reapRetryMax = time.Second // until removals are proposed again that did not come about
 )
 
-func newReaper(s *shared) reaper { return reaper{shared: s, allow: 1, lookedNs: s.cfg.NowNs()} }
+func newReaper(s *shared) reaper {
+	return reaper{shared: s, reader: s.quorum.Readers().Join(), allow: 1, lookedNs: s.cfg.NowNs()}
+}
 
 func (r *reaper) interval() time.Duration {
 	return time.Duration(max(r.cfg.ContainerCheckIntervalMs, 1)) * time.Millisecond
@@ -43,6 +46,8 @@ func (r *reaper) look() {
 	if s.Role != quorum.Leader || s.Full || now < r.restNs {
 		return
 	}
+	r.reader.Enter()
+	defer r.reader.Rest()
 	root := r.quorum.Tail().Root
 	if root.Zxid() == r.proposed && now-r.askedNs < int64(reapRetryMax) {
 		return // what was proposed has not been applied yet

@@ -38,6 +38,7 @@ const (
 func newApplier(q *Quorum, state *tree.State, m mark) *applier {
 	a := &applier{q: q, state: state, at: m, wake: make(chan struct{}, 1)}
 	a.chain = NewChain(state.Root())
+	state.Reuse(&q.readers)
 	a.chain.Tail().Index = m.index
 	q.tail.Store(a.chain.Tail())
 	return a
@@ -136,6 +137,7 @@ func (a *applier) waited() bool {
 // replace goes on from a state that came from a peer.
 func (a *applier) replace(i *installed) {
 	a.state, a.at = i.state, i.mark
+	a.state.Reuse(&a.q.readers)
 	a.report.installed = true
 	a.publish(&Commit{Root: i.root, Installed: true, Synced: a.takeDue()})
 }

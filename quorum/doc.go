@@ -43,6 +43,8 @@
 //	    which it was decided, or never.
 //	Q11 A member that has a change of members in its log knows that the one before it was committed, so that it asks for
 //	    votes by the members of its newest change or of the one before that: two majorities that meet.
+//	Q12 Whoever looks at znodes has a tree.Reader or a tree.Hold: the quorum goroutine a Reader at the newest state that it
+//	    knows of, and Holds are begun there, for what is lent to raft, sent to a peer or written to the image.
 //
 // # Ownership
 //

@@ -47,6 +47,7 @@ type image struct {
 // log.
 type imageJob struct {
 	point
+	hold    *tree.Hold // of its root
 	cutTo   uint64
 	install *installed
 }
@@ -161,6 +162,7 @@ func (m *image) step() bool {
 func (m *image) write(j imageJob) {
 	start := time.Now()
 	err := m.put(m.last, j.point)
+	j.hold.Release()
 	if err == nil {
 		err = m.cutLog(j.cutTo)
 	}

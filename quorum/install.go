@@ -123,7 +123,7 @@ func (q *Quorum) installed(a arrived) error {
 	q.unconfirmed = a.image.mark.index
 	q.cfg.Logger.Info("took over the state of another member", "from", a.image.from, "index", a.image.mark.index, "zxid", fmt.Sprintf("%#x", int64(a.image.root.Zxid())))
 	q.core.store.restore(a.image.mark, a.image.conf)
-	q.core.store.point = a.image.point
+	q.moveTo(a.image.point)
 	q.logBytes = 0
 	q.apply.give([]applyJob{{install: a.image}})
 	older := 0

@@ -72,14 +72,14 @@ func (q *Quorum) begin() error {
 
 // join starts raft.
 func (q *Quorum) join(conf *pb.ConfState) error {
-	store, err := newStorage(q.cfg.Log, q.start, conf)
+	store, err := newStorage(q.cfg.Log, &q.readers, q.start, conf)
 	if err != nil {
 		return fmt.Errorf("quorum: %w", err)
 	}
-	store.point = point{root: q.apply.chain.Tail().Root, mark: q.start, conf: conf}
 	if q.core, err = newCore(&q.cfg, store); err != nil {
 		return fmt.Errorf("quorum: %w", err)
 	}
+	q.moveTo(point{root: q.apply.chain.Tail().Root, mark: q.start, conf: conf})
 	if q.core.alone() {
 		if err := q.core.node.Campaign(); err != nil {
 			return fmt.Errorf("quorum: %w", err)

@@ -114,11 +114,13 @@ type Quorum struct {
 	status    atomic.Pointer[Status]
 	peers     atomic.Pointer[[]PeerStatus]
 	contacts  contacts
+	readers   tree.Readers
 
 	wake  chan struct{}
 	inbox inbox
 
 	// What follows belongs to the quorum goroutine.
+	reader      *tree.Reader  // at the point of its storage
 	start       mark          // of the image that was loaded
 	conf        *pb.ConfState // in it, nil if it does not say
 	seen        mark          // the last entry that was applied
@@ -198,6 +200,7 @@ func Open(cfg Config) (*Quorum, error) {
 	}
 	q.image = &image{store: cfg.Image, log: cfg.Log, wake: make(chan struct{}, 1), cut: q.cut, report: q.checkpointed, arrived: q.imageArrived}
 	q.receiver = newReceiver(q)
+	q.reader = q.readers.Join()
 	begin := cfg.NowNs()
 	state, at, conf, err := q.image.load()
 	if err != nil {
@@ -314,6 +317,9 @@ func (a *awaited) reached() bool {
 	}
 	return false
 }
+
+// Readers returns those who look at the Roots of commits. Whoever looks at znodes joins first.
+func (q *Quorum) Readers() *tree.Readers { return &q.readers }
 
 // Tail returns the newest Commit. A loop that starts adopts its Root and takes its place there.
 func (q *Quorum) Tail() *Commit { return q.tail.Load() }

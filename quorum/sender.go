@@ -22,6 +22,7 @@ import (
 type sender struct {
 	to    uint64
 	point point
+	hold  *tree.Hold // of its root
 	net   Network
 	next  func() ([]byte, bool)
 	end   func()
@@ -32,12 +33,13 @@ type sender struct {
 	err   error
 }
 
-func newSender(to uint64, p point, m *pb.Message, n Network) (*sender, error) {
+func newSender(to uint64, p point, hold *tree.Hold, m *pb.Message, n Network) (*sender, error) {
 	begin, err := proto.Marshal(m)
 	if err != nil {
+		hold.Release()
 		return nil, err
 	}
-	s := &sender{to: to, point: p, net: n, wake: make(chan struct{}, 1), stop: make(chan struct{})}
+	s := &sender{to: to, point: p, hold: hold, net: n, wake: make(chan struct{}, 1), stop: make(chan struct{})}
 	s.next, s.end = iter.Pull(s.frames(begin))
 	return s, nil
 }
@@ -116,7 +118,7 @@ func (s *sender) step() (progress, done bool) {
 
 // run sends until all is sent or stop is closed, with rests so that clients notice little.
 func (s *sender) run(stop <-chan struct{}) {
-	defer s.end()
+	defer s.close()
 	for {
 		begin := time.Now()
 		progress, done := s.step()
@@ -142,6 +144,13 @@ func (s *sender) run(stop <-chan struct{}) {
 	}
 }
 
+// close gives up what the sender holds.
+func (s *sender) close() {
+	s.end()
+	s.hold.Release()
+	s.hold = nil
+}
+
 // sendImage begins to send raft's snapshot: the state at its place, which was lent to raft in the same turn.
 func (q *Quorum) sendImage(m *pb.Message) {
 	to, at := m.GetTo(), m.GetSnapshot().GetMetadata().GetIndex()
@@ -151,7 +160,7 @@ func (q *Quorum) sendImage(m *pb.Message) {
 		q.core.node.ReportSnapshot(to, raft.SnapshotFailure)
 		return
 	}
-	s, err := newSender(to, p, m, q.cfg.Network)
+	s, err := newSender(to, p, q.core.store.loan.Share(), m, q.cfg.Network)
 	if err != nil {
 		q.fail(fmt.Errorf("quorum: %w", err))
 		return
@@ -168,6 +177,9 @@ func (q *Quorum) endSender(to uint64) {
 	if s := q.senders[to]; s != nil {
 		delete(q.senders, to)
 		close(s.stop)
+		if q.cfg.Stepped {
+			s.close()
+		}
 		q.cfg.Network.Reset(to, LaneImage)
 	}
 }

@@ -24,7 +24,7 @@ func (q *Quorum) Step() bool {
 		s := q.senders[to]
 		progress, done := s.step()
 		if done {
-			s.end()
+			s.close()
 		}
 		worked = progress || worked
 	}
@@ -40,6 +40,6 @@ func (q *Quorum) Tick() {
 // Crash drops the member in stepped mode as the end of its process does: nothing is written and nobody is told.
 func (q *Quorum) Crash() {
 	for _, s := range q.senders {
-		s.end()
+		s.close()
 	}
 }

@@ -23,6 +23,9 @@ type storage struct {
 	point point         // the newest state that was applied
 	lent  point         // the one that Snapshot told raft of last
 
+	readers *tree.Readers
+	loan    *tree.Hold // of lent, until the end of the turn
+
 	appended int64       // bytes of entries since the last tick
 	spare    int64       // bytes that may be read back for others before the next tick
 	scratch  wal.Scratch // what was read back, until it is sent
@@ -53,8 +56,8 @@ type point struct {
 	conf *pb.ConfState
 }
 
-func newStorage(log *wal.Log, start mark, conf *pb.ConfState) (*storage, error) {
-	s := &storage{log: log, start: start, base: start, conf: conf}
+func newStorage(log *wal.Log, readers *tree.Readers, start mark, conf *pb.ConfState) (*storage, error) {
+	s := &storage{log: log, readers: readers, start: start, base: start, conf: conf}
 	if first := log.FirstIndex(); first <= start.index {
 		term, err := log.Term(first - 1)
 		if err != nil {
@@ -230,8 +233,15 @@ func (s *storage) Snapshot() (*pb.Snapshot, error) {
 	if p.mark.index == 0 {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	s.lent = p
+	s.takeBack()
+	s.lent, s.loan = p, s.readers.Hold(p.root)
 	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &p.mark.index, Term: &p.mark.term, ConfState: p.conf}}, nil
+}
+
+// takeBack ends what Snapshot has lent.
+func (s *storage) takeBack() {
+	s.loan.Release()
+	s.lent, s.loan = point{}, nil
 }
 
 // limit cuts entries to maxBytes of data, at least one entry, in a slice that may be appended to without harm.

@@ -8,6 +8,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"holt/tree"
 	"holt/wal"
 )
 
@@ -98,7 +99,7 @@ func logOf(t *testing.T, n, entryBytes int) *storage {
 		}})
 		log.Step()
 	}
-	s, err := newStorage(log, mark{}, &pb.ConfState{})
+	s, err := newStorage(log, &tree.Readers{}, mark{}, &pb.ConfState{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,7 +163,7 @@ func (q *Quorum) noteApplied(a *appliedReport) error {
 	}
 	q.seen = a.point.mark
 	a.point.conf = q.core.store.conf
-	q.core.store.point = a.point
+	q.moveTo(a.point)
 	q.core.store.applied(a.point.mark.index)
 	q.logBytes += a.bytes
 	if bytes := q.line.applied(a.chunk); bytes > 0 {
@@ -188,6 +188,12 @@ func (q *Quorum) noteApplied(a *appliedReport) error {
 	return q.core.step(a.responses)
 }
 
+// moveTo makes p the newest state that is known of.
+func (q *Quorum) moveTo(p point) {
+	q.core.store.point = p
+	q.reader.Look(p.root)
+}
+
 // dispatch hands the due jobs to their goroutines.
 func (q *Quorum) dispatch() error {
 	var due jobs
@@ -195,6 +201,7 @@ func (q *Quorum) dispatch() error {
 		return err
 	}
 	q.send(due.sends) // first: a leader's disk and its followers' work at the same time
+	q.core.store.takeBack()
 	q.core.store.scratch.Reset()
 	for i := range due.appends {
 		q.append(due.appends[i])
@@ -220,8 +227,11 @@ func (q *Quorum) maybeCheckpoint() {
 	if p.mark.index == 0 {
 		return
 	}
-	if q.image.offer(imageJob{point: p, cutTo: q.needless(p)}) {
+	hold := q.readers.Hold(p.root)
+	if q.image.offer(imageJob{point: p, hold: hold, cutTo: q.needless(p)}) {
 		q.logBytes, q.asked = 0, false
+	} else {
+		hold.Release()
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 )
 
 // Large says that the tree is so large that looking ahead pays.
-func (r *Root) Large() bool { return r.top.descendants() > aheadNodesMin }
+func (r *Root) Large() bool { return r.size.znodes > aheadNodesMin }
 
 // LookAhead prepares for the look-up of paths, at most AheadPathsMax. It changes nothing, and paths may be anything.
 func (r *Root) LookAhead(paths [][]byte) { lookAhead(r.top, paths) }

@@ -20,6 +20,9 @@ func (s *State) Apply(b Batch) (Applied, error) {
 		return Applied{}, fmt.Errorf("apply after zxid %#x: rules %#x: %w", int64(s.cur.zxid), uint32(unknown), ErrNewerFormat)
 	}
 	before := s.root
+	if s.w.memory != nil {
+		s.w.memory.settle()
+	}
 	s.local, s.term, s.timeMs, s.rules = b.Local, b.Term, header.TimeMs, header.Rules
 	n := countFrames(commands)
 	s.out = Applied{Txns: make([]Txn, 0, n), Changes: make([]Change, 0, 2*n)}
@@ -34,6 +37,9 @@ func (s *State) Apply(b Batch) (Applied, error) {
 		}
 	}
 	s.out.Root = s.freeze()
+	if s.w.memory != nil {
+		s.w.memory.sealed(s.out.Root)
+	}
 	out := s.out
 	s.release()
 	return out, nil

@@ -120,7 +120,8 @@ func (l *Loader) state() (*State, error) {
 		return nil, corruptf("session %#x has ephemerals and is not there", uint64(id))
 	}
 	l.root.top, l.root.gone = top, newGone()
-	s := &State{w: writer{top: top.slot(), edit: edit(0).next()}, cur: l.root}
+	s := &State{w: writer{owner: owner{edit: edit(0).next()}, top: top.slot()}, cur: l.root}
+	s.cur.line = new(lineage)
 	s.freeze()
 	return s, nil
 }
@@ -174,7 +175,7 @@ func (l *znodeLoader) begin(key []byte) error {
 
 // end puts the znode that was begun in its place.
 func (l *znodeLoader) end(key []byte) *znode {
-	l.last = l.f.pack(0)
+	l.last = l.f.pack(owner{})
 	l.key = append(l.key[:0], key...)
 	return l.last
 }
@@ -228,7 +229,7 @@ func (l *znodeLoader) push() {
 func (l *znodeLoader) pop() *znode {
 	top := &l.open[len(l.open)-1]
 	l.open = l.open[:len(l.open)-1]
-	z := top.z.asDir(0)
+	z := top.z.asDir(owner{})
 	d := z.dir()
 	d.children = top.children.finish(0)
 	d.numChildren, d.descendants, d.dataBytes = top.numChildren, top.descendants, top.dataBytes

@@ -37,7 +37,8 @@ import (
 //	R1  A node has at least two slots, one per bit of its bitmap, in the order of the bits. A tree of one leaf
 //	    is that leaf, an empty tree is nil.
 //	R2  All leaves under a node agree in all digits before its pos; pos grows on every way down.
-//	R3  A node or leaf whose edit is not the writer's current one may be seen by others and is never written.
+//	R3  A node or leaf whose edit is not the writer's current one may be seen by others and is never written, until M2 and
+//	    M3 say that nobody sees it any more.
 //	R4  Keys hold no zero byte, or all keys of a tree have one length: beyond its end a key reads as
 //	    zeroes, so "a" sorts before "ab", and the two differ in a digit.
 //	R5  Capacity follows from the number of slots (the size class of the allocator that holds them).
@@ -187,32 +188,32 @@ func first(root slot) *leaf {
 	return leafOf(root)
 }
 
-// own makes the node at *at writable under e.
-func own(at *slot, e edit) *node {
+// own makes the node at *at writable by w.
+func own(at *slot, w owner) *node {
 	n := nodeOf(*at)
-	if n.owned(e) {
+	if n.owned(w.edit) {
 		return n
 	}
-	m := newNode(n.len())
-	m.head = uint64(e)<<headBits | uint64(n.pos())
+	m := w.newNode(n.len(), n.pos())
 	m.bitmap = n.bitmap
 	copy(m.slots(), n.slots())
 	*at = m.slot()
+	w.retire(n.slot())
 	return m
 }
 
 // ownTo makes all nodes on the way to key writable and returns the slot that holds its leaf. The
 // caller knows that key is there.
-func ownTo(at *slot, key []byte, e edit) *slot {
+func ownTo(at *slot, key []byte, w owner) *slot {
 	for isNode(*at) {
-		n := own(at, e)
+		n := own(at, w)
 		at = n.at(n.rank(digit(key, n.pos())))
 	}
 	return at
 }
 
 // put stores l under its key and returns the leaf that was there before, or nil.
-func put(root *slot, l *leaf, e edit) *leaf {
+func put(root *slot, l *leaf, w owner) *leaf {
 	if *root == nil {
 		*root = slot(l)
 		return nil
@@ -221,27 +222,26 @@ func put(root *slot, l *leaf, e edit) *leaf {
 	near := nearest(*root, key)
 	pos := diffPos(near.key(), key)
 	if pos == noDiff {
-		*ownTo(root, key, e) = slot(l)
+		*ownTo(root, key, w) = slot(l)
 		return near
 	}
 	at := root
 	for isNode(*at) && nodeOf(*at).pos() < pos {
-		n := own(at, e)
+		n := own(at, w)
 		at = n.at(n.rank(digit(key, n.pos())))
 	}
 	d := digit(key, pos)
 	if isNode(*at) && nodeOf(*at).pos() == pos {
-		insert(at, d, slot(l), e)
+		insert(at, d, slot(l), w)
 		return nil
 	}
-	*at = fork(pos, d, slot(l), digit(near.key(), pos), *at, e)
+	*at = fork(pos, d, slot(l), digit(near.key(), pos), *at, w)
 	return nil
 }
 
 // fork is a node of two slots.
-func fork(pos, d uint32, s slot, otherD uint32, other slot, e edit) slot {
-	n := newNode(2)
-	n.head = uint64(e)<<headBits | uint64(pos)
+func fork(pos, d uint32, s slot, otherD uint32, other slot, w owner) slot {
+	n := w.newNode(2, pos)
 	n.bitmap = 1<<d | 1<<otherD
 	i := n.rank(d)
 	*n.at(i), *n.at(1 - i) = s, other
@@ -249,14 +249,14 @@ func fork(pos, d uint32, s slot, otherD uint32, other slot, e edit) slot {
 }
 
 // insert adds a slot to the node at *at.
-func insert(at *slot, d uint32, s slot, e edit) {
+func insert(at *slot, d uint32, s slot, w owner) {
 	n := nodeOf(*at)
 	m, count, i := n, n.len(), n.rank(d)
-	if !n.owned(e) || count == nodeCap(count) {
-		m = newNode(count + 1)
-		m.head = uint64(e)<<headBits | uint64(n.pos())
+	if !n.owned(w.edit) || count == nodeCap(count) {
+		m = w.newNode(count+1, n.pos())
 		copy(m.room(i), n.slots()[:i])
 		*at = m.slot()
+		w.retire(n.slot())
 	}
 	copy(m.room(count + 1)[i+1:], n.slots()[i:])
 	*m.at(i) = s
@@ -264,38 +264,39 @@ func insert(at *slot, d uint32, s slot, e edit) {
 }
 
 // remove deletes key and returns its leaf, or nil if it was not there.
-func remove(root *slot, key []byte, e edit) *leaf {
+func remove(root *slot, key []byte, w owner) *leaf {
 	l := find(*root, key)
 	if l == nil {
 		return nil
 	}
 	at, up := root, (*slot)(nil)
 	for isNode(*at) {
-		n := own(at, e)
+		n := own(at, w)
 		up, at = at, n.at(n.rank(digit(key, n.pos())))
 	}
 	if up == nil {
 		*root = nil
 		return l
 	}
-	cut(up, digit(key, nodeOf(*up).pos()), e)
+	cut(up, digit(key, nodeOf(*up).pos()), w)
 	return l
 }
 
 // cut takes digit d out of the node at *at, which the caller owns.
-func cut(at *slot, d uint32, e edit) {
+func cut(at *slot, d uint32, w owner) {
 	n := nodeOf(*at)
 	count, i := n.len(), n.rank(d)
 	if count == 2 {
 		*at = *n.at(1 - i)
+		w.retire(n.slot())
 		return
 	}
 	m := n
 	if nodeCap(count-1) != nodeCap(count) {
-		m = newNode(count - 1)
-		m.head = n.head
+		m = w.newNode(count-1, n.pos())
 		copy(m.room(i), n.slots()[:i])
 		*at = m.slot()
+		w.retire(n.slot())
 	}
 	copy(m.room(count - 1)[i:], n.slots()[i+1:])
 	if m == n {

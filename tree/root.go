@@ -7,7 +7,9 @@ import (
 )
 
 // Root is the whole replicated state at one point: immutable, readable by any
-// number of goroutines without a lock, valid for as long as somebody holds it.
+// number of goroutines without a lock, valid for as long as somebody holds it;
+// its znodes, if its State uses memory again (Reuse), as long as a Reader or a
+// Hold says so.
 //
 //	Root ─▶ top        znodes, each with the radix tree of its children
 //	     ─▶ sessions   8 bytes of id, big-endian ─▶ session ─▶ paths of its ephemerals
@@ -27,7 +29,12 @@ type Root struct {
 
 	edit edit // the last one in it
 	gone gone
+	line *lineage
+	size size
 }
+
+// size is what the top znode counts, for those who look at a Root that nobody keeps for them (M4).
+type size struct{ znodes, dataBytes int64 }
 
 // session is the value of the sessions table. It is written only under the
 // edit it carries (R3).
@@ -57,10 +64,10 @@ func (r *Root) Lookup(path []byte) (Node, bool) {
 
 // NodeCount counts znodes as ZooKeeper does, which knows the root under two
 // names: an empty server has 5.
-func (r *Root) NodeCount() int64 { return r.top.descendants() + 2 }
+func (r *Root) NodeCount() int64 { return r.size.znodes + 2 }
 
 // DataBytes is ZooKeeper's approximate_data_size: bytes of all paths and data.
-func (r *Root) DataBytes() int64 { return r.pathBytes + r.top.subtreeBytes() }
+func (r *Root) DataBytes() int64 { return r.pathBytes + r.size.dataBytes }
 
 // EphemeralCount counts ephemeral znodes.
 func (r *Root) EphemeralCount() int64 { return r.ephemerals }

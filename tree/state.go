@@ -29,11 +29,11 @@ type State struct {
 // New makes the state of a fresh server: /, /zookeeper, /zookeeper/quota and
 // /zookeeper/config as ZooKeeper has them (the DataTree constructor).
 func New() *State {
-	s := &State{}
+	s := &State{cur: Root{line: new(lineage)}}
 	s.cur.gone = newGone()
 	s.w.edit = s.w.edit.next()
 	top := fields{data: []byte{}}
-	z := top.pack(s.w.edit)
+	z := top.pack(s.w.owner)
 	s.w.top = z.slot()
 	s.cur.pathBytes = 1
 	s.cur.sum = znodeSum(nil, z)
@@ -69,6 +69,7 @@ func (s *State) freeze() *Root {
 		r := s.cur
 		r.edit = s.w.edit
 		r.top = s.w.freeze()
+		r.size = size{r.top.descendants(), r.top.subtreeBytes()}
 		s.root, s.same = &r, true
 	}
 	return s.root
@@ -77,6 +78,9 @@ func (s *State) freeze() *Root {
 // restore goes back to the last frozen state.
 func (s *State) restore(r *Root) {
 	s.w.restore(r.top)
+	if s.w.memory != nil {
+		s.w.memory.abandon()
+	}
 	s.cur, s.root, s.same = *r, r, true
 }
 

@@ -36,14 +36,14 @@ func (t *table[V]) put(key []byte, v *V, e edit) {
 	if unsafe.Sizeof(*v) == 0 {
 		ref = nil
 	}
-	if put(&t.root, newItem(key, ref, e), e) == nil {
+	if put(&t.root, newItem(key, ref, e), owner{edit: e}) == nil {
 		t.len++
 	}
 }
 
 // delete removes key and says whether it was there.
 func (t *table[V]) delete(key []byte, e edit) bool {
-	if remove(&t.root, key, e) == nil {
+	if remove(&t.root, key, owner{edit: e}) == nil {
 		return false
 	}
 	t.len--

@@ -302,6 +302,7 @@ func TestTwin(t *testing.T) {
 func runTwin(t *testing.T, seed uint64, ops int) {
 	tw, s := newTwin(), New()
 	r := newCaller(seed, tw)
+	v := newViewers(t, s, tw)
 	term := uint64(1)
 	now := int64(1000)
 	for done := 0; done < ops; {
@@ -328,18 +329,20 @@ func runTwin(t *testing.T, seed uint64, ops int) {
 			results = append(results, tw.apply(term, &c))
 		}
 		done += len(calls)
+		if r.IntN(8) == 0 {
+			if _, err := s.Apply(Batch{Term: term, Data: append(data[:len(data):len(data)], 1), Local: testProcess}); err == nil {
+				t.Fatal("half a command is applied")
+			}
+		}
 		out, err := s.Apply(Batch{Term: term, Data: data, Local: testProcess})
 		if err != nil {
 			t.Fatalf("after %d: %v", done, err)
 		}
+		v.published(out, befores, tw)
 		compareResults(t, calls, results, out)
 		compareChanges(t, tw.changes, out.Changes)
 		compareTree(t, tw, out.Root)
-		for i, before := range befores {
-			if before != nil {
-				compareTree(t, before, out.Txns[i].Before)
-			}
-		}
+		v.look(r.Rand)
 		if t.Failed() {
 			t.Fatalf("seed %d, after %d commands: %+v", seed, done, calls)
 		}

@@ -45,8 +45,8 @@ func splitPath(path []byte) (name, rest []byte) {
 // writer is the writable tree of znodes. Everything it changes carries its edit; whoever publishes or keeps top calls
 // freeze first, and from then on top is as immutable as any published one. restore goes back to such a tree.
 type writer struct {
-	top  slot // always a znode
-	edit edit
+	owner
+	top slot // always a znode
 }
 
 func (w *writer) root() *znode { return znodeOf(leafOf(w.top)) }
@@ -70,7 +70,7 @@ func (w *writer) lookup(path []byte) *znode { return lookup(w.root(), path) }
 // f.czxid and its count of creates grows.
 func (w *writer) create(parent []byte, f *fields) *znode {
 	at := w.spine(parent, 1, int64(len(f.data)))
-	p := znodeOf(leafOf(*at)).asDir(w.edit)
+	p := znodeOf(leafOf(*at)).asDir(w.owner)
 	*at = p.slot()
 	d := p.dir()
 	d.pzxid = f.czxid
@@ -78,8 +78,8 @@ func (w *writer) create(parent []byte, f *fields) *znode {
 	d.numChildren++
 	d.descendants++
 	d.dataBytes += int64(len(f.data))
-	z := f.pack(w.edit)
-	if old := put(&d.children, &z.leaf, w.edit); old != nil {
+	z := f.pack(w.owner)
+	if old := put(&d.children, &z.leaf, w.owner); old != nil {
 		panic(fmt.Sprintf("tree: create of %q below %q, which exists", f.name, parent))
 	}
 	return z
@@ -94,20 +94,21 @@ func (w *writer) delete(parent, name []byte, zxid Zxid) {
 	}
 	n := int64(z.dataLen())
 	at := w.spine(parent, -1, -n)
-	p := znodeOf(leafOf(*at)).own(w.edit)
+	p := znodeOf(leafOf(*at)).own(w.owner)
 	*at = p.slot()
 	d := p.dir()
 	d.pzxid = zxid
 	d.numChildren--
 	d.descendants--
 	d.dataBytes -= n
-	remove(&d.children, name, w.edit)
+	w.retire(slot(remove(&d.children, name, w.owner)))
 }
 
 // replace stores f in place of the znode at path, which has the same name and children: new data, ACL or stat.
 func (w *writer) replace(path []byte, f *fields) *znode {
 	at := w.spine(path, 0, int64(len(f.data)-f.from.dataLen()))
-	z := f.pack(w.edit)
+	z := f.pack(w.owner)
+	w.retire(*at)
 	*at = z.slot()
 	return z
 }
@@ -117,7 +118,7 @@ func (w *writer) replace(path []byte, f *fields) *znode {
 func (w *writer) spine(path []byte, znodes, dataBytes int64) *slot {
 	at := &w.top
 	for rest := pathBelow(path); len(rest) > 0; {
-		z := znodeOf(leafOf(*at)).own(w.edit)
+		z := znodeOf(leafOf(*at)).own(w.owner)
 		*at = z.slot()
 		d := z.dir()
 		if d == nil {
@@ -127,7 +128,7 @@ func (w *writer) spine(path []byte, znodes, dataBytes int64) *slot {
 		d.dataBytes += dataBytes
 		var name []byte
 		name, rest = splitPath(rest)
-		at = ownTo(&d.children, name, w.edit)
+		at = ownTo(&d.children, name, w.owner)
 	}
 	return at
 }

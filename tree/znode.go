@@ -340,22 +340,22 @@ func (f *fields) parts() uint64 {
 	return p
 }
 
-// pack makes a znode owned by e. Name and data are copied, unless they lie outside f.from.
-func (f *fields) pack(e edit) *znode {
-	return f.packParts(e, f.parts())
+// pack makes a znode owned by w. Name and data are copied, unless they lie outside f.from.
+func (f *fields) pack(w owner) *znode {
+	return f.packParts(w, f.parts())
 }
 
-func (f *fields) packParts(e edit, parts uint64) *znode {
+func (f *fields) packParts(w owner, parts uint64) *znode {
 	size := int(nameOffsets[parts>>partShift]) + max(len(f.name), 1) + len(f.data)
 	if size > inlineBytesMax {
-		return f.packBig(e)
+		return f.packBig(w.edit)
 	}
 	dataLen := uint64(len(f.data))
 	if f.data == nil {
 		dataLen = lenNull
 	}
-	z := znodeOf(newLeaf(size, parts, unsafe.Pointer(f.acl)))
-	z.head = uint64(e)<<headBits | parts | uint64(len(f.name))<<nameShift | dataLen
+	z := znodeOf(w.newLeaf(size, parts, unsafe.Pointer(f.acl)))
+	z.head = uint64(w.edit)<<headBits | parts | uint64(len(f.name))<<nameShift | dataLen
 	f.fill(z)
 	copy(z.name(), f.name)
 	if len(f.data) > 0 {
@@ -396,26 +396,30 @@ func sameBytes(a, b []byte) bool {
 	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
 }
 
-// own is z, or a copy of it, as e's own.
-func (z *znode) own(e edit) *znode {
-	if z.owned(e) {
+// size is what packParts asked for, of a znode that is not big.
+func (z *znode) size() int { return int(z.nameOffset()) + max(len(z.name()), 1) + z.dataLen() }
+
+// own is z, or a copy of it, as w's own.
+func (z *znode) own(w owner) *znode {
+	if z.owned(w.edit) {
 		return z
 	}
 	if z.isBig() {
 		b := *z.big()
-		b.head = b.head&(1<<headBits-1) | uint64(e)<<headBits
+		b.head = b.head&(1<<headBits-1) | uint64(w.edit)<<headBits
 		return &b.znode
 	}
-	size := int(z.nameOffset()) + max(len(z.name()), 1) + z.dataLen()
-	c := znodeOf(newLeaf(size, z.head, z.ref))
+	size := z.size()
+	c := znodeOf(w.newLeaf(size, z.head, z.ref))
 	c.leaf, c.czxid, c.ctime = z.leaf, z.czxid, z.ctime
-	c.head = z.head&(1<<headBits-1) | uint64(e)<<headBits
+	c.head = z.head&(1<<headBits-1) | uint64(w.edit)<<headBits
 	from := znodeBytes
 	if d := z.dir(); d != nil {
 		*c.dir() = *d
 		from += unsafe.Sizeof(dirPart{})
 	}
 	copy(c.tail(from, size), z.tail(from, size))
+	w.retire(z.slot())
 	return c
 }
 
@@ -424,11 +428,12 @@ func (z *znode) tail(from uintptr, size int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(z), from)), size-int(from))
 }
 
-// asDir is z with a directory part, as e's own.
-func (z *znode) asDir(e edit) *znode {
+// asDir is z with a directory part, as w's own.
+func (z *znode) asDir(w owner) *znode {
 	if z.has(partDir) {
-		return z.own(e)
+		return z.own(w)
 	}
 	f := z.fields()
-	return f.packParts(e, f.parts()|partDir)
+	w.retire(z.slot())
+	return f.packParts(w, f.parts()|partDir)
 }

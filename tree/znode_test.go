@@ -24,8 +24,8 @@ type twinNode struct {
 
 // newTestWriter is a tree of the root alone.
 func newTestWriter() *writer {
-	w := &writer{edit: 1}
-	w.top = (&fields{}).pack(w.edit).slot()
+	w := &writer{owner: owner{edit: 1}}
+	w.top = (&fields{}).pack(w.owner).slot()
 	return w
 }
 
@@ -275,10 +275,13 @@ func TestAllocBudget(t *testing.T) {
 // TestZ4_KeepsACL: a znode with an ACL of its own lies in memory that is scanned, whatever it went through.
 func TestZ4_KeepsACL(t *testing.T) {
 	for name, pack := range map[string]func(f *fields) *znode{
-		"leaf":      func(f *fields) *znode { return f.pack(1) },
-		"copy":      func(f *fields) *znode { return f.pack(1).own(2) },
-		"directory": func(f *fields) *znode { return f.pack(1).asDir(2).own(3) },
-		"big":       func(f *fields) *znode { f.data = bytes.Repeat([]byte{1}, 600); return f.pack(1).own(2) },
+		"leaf":      func(f *fields) *znode { return f.pack(owner{edit: 1}) },
+		"copy":      func(f *fields) *znode { return f.pack(owner{edit: 1}).own(owner{edit: 2}) },
+		"directory": func(f *fields) *znode { return f.pack(owner{edit: 1}).asDir(owner{edit: 2}).own(owner{edit: 3}) },
+		"big": func(f *fields) *znode {
+			f.data = bytes.Repeat([]byte{1}, 600)
+			return f.pack(owner{edit: 1}).own(owner{edit: 2})
+		},
 	} {
 		z, list := packWithACL(pack)
 		runtime.GC()
@@ -308,7 +311,7 @@ func TestAnyLength(t *testing.T) {
 				f := fields{name: bytes.Repeat([]byte{'n'}, nameLen), data: bytes.Repeat([]byte{'d'}, dataLen)}
 				f.created(1, 1)
 				for how, z := range map[string]*znode{
-					"packed": f.packParts(1, parts), "copied": f.packParts(1, parts).own(2), "made a directory": f.packParts(1, parts).asDir(2),
+					"packed": f.packParts(owner{edit: 1}, parts), "copied": f.packParts(owner{edit: 1}, parts).own(owner{edit: 2}), "made a directory": f.packParts(owner{edit: 1}, parts).asDir(owner{edit: 2}),
 				} {
 					if !bytes.Equal(z.name(), f.name) || !bytes.Equal(z.data(), f.data) {
 						t.Fatalf("%s with parts %#x: name of %d and data of %d bytes are %q and %q", how, parts, nameLen, dataLen, z.name(), z.data())

@@ -1,0 +1,448 @@
+package tree
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// What a batch replaces is seen by those who still look at an older Root, and after that by nobody: its memory is used again by a
+// later batch (quiescent-state-based reclamation; Hart, McKenney, Brown and Walpole 2007). Leaving all of it to the garbage
+// collector costs a set in a large tree twice the time: memory that comes round after a collection is in no cache, and each
+// collection works through the whole tree. What is not found again in time still is left to the collector, so that
+// forgetting about an object is always safe; only to use it again too early is not.
+//
+//	Apply k replaces ─▶ retired, k ── every Reader at a Root ≥ k ──▶ free, by kind and size ─▶ Apply j > k makes
+//	                                        │                         ▲
+//	                                        └─ made before a Hold ─▶ kept until its Release
+//
+// Invariants:
+//
+//	M1  An object is retired once, by the batch that takes it out of the tree for good. If that batch fails it never was.
+//	M2  Memory is used again only after every Reader has looked at a Root of the same State that does not hold it, or rests.
+//	M3  Memory that a Root under a Hold reaches is not used again: an object made (its edit) no later than that Root and retired
+//	    after it. A Hold is begun where a Reader is, so whatever is kept already was retired before its Root, and only the Holds
+//	    that there are when an object is kept count for it.
+//	M4  Only nodes and leaves of the tree of znodes come back. Tables, ACLs, what lies outside of large znodes, and Roots
+//	    themselves are the collector's, and valid as long as somebody has them.
+
+// lineage is a State's identity: Roots with the same one come from one State.
+type lineage struct{ _ byte }
+
+// Readers are those who look at Roots while a State goes on; it asks them whose memory it may use again. One Readers may serve
+// several States that follow each other. The zero Readers is ready.
+type Readers struct {
+	mu      sync.Mutex
+	readers []*Reader
+	holds   []*Hold // in the order in which they began
+	begun   uint64  // holds, ever
+}
+
+// Reader is a goroutine that looks at one Root after another, each newer than the one before. Its methods are for that
+// goroutine, and cost an atomic store.
+type Reader struct{ at atomic.Pointer[Root] }
+
+// anyRoot is where a Reader is that does not know yet which Root it will find.
+var anyRoot Root
+
+// Join adds a Reader, which rests.
+func (r *Readers) Join() *Reader {
+	reader := &Reader{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.readers = append(r.readers, reader)
+	return reader
+}
+
+// Enter is called before the newest Root is asked for: whichever that is, it and all later ones may be looked at from then on.
+// After a Look it does nothing.
+func (r *Reader) Enter() {
+	if r.at.Load() == nil {
+		r.at.Store(&anyRoot)
+	}
+}
+
+// Look says that root and later ones may be looked at, and no older one.
+func (r *Reader) Look(root *Root) {
+	if r.at.Load() != root {
+		r.at.Store(root)
+	}
+}
+
+// Rest says that no Root is looked at before the next Enter.
+func (r *Reader) Rest() { r.at.Store(nil) }
+
+// Hold keeps one Root as it is for somebody who takes his time: a checkpoint, a transfer, a long listing.
+type Hold struct {
+	readers *Readers
+	root    *Root
+	number  uint64
+	shares  int
+}
+
+// Hold begins a Hold of root. The caller's Reader looks at root or at an older one: what earlier Holds keep, this one does not reach.
+func (r *Readers) Hold(root *Root) *Hold {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.begun++
+	h := &Hold{readers: r, root: root, number: r.begun, shares: 1}
+	r.holds = append(r.holds, h)
+	return h
+}
+
+// Share has the Hold last until one more Release.
+func (h *Hold) Share() *Hold {
+	h.readers.mu.Lock()
+	defer h.readers.mu.Unlock()
+	h.shares++
+	return h
+}
+
+// Release ends a Hold, or one share of it; nil is none.
+func (h *Hold) Release() {
+	if h == nil {
+		return
+	}
+	h.readers.mu.Lock()
+	defer h.readers.mu.Unlock()
+	if h.shares--; h.shares == 0 {
+		i := slices.Index(h.readers.holds, h)
+		h.readers.holds = slices.Delete(h.readers.holds, i, i+1)
+	}
+}
+
+// seen is what Readers and Holds have to say to one State.
+type seen struct {
+	passed        edit   // every Reader is at this Root or a later one
+	held          []edit // Roots under a Hold
+	first, newest uint64 // numbers of the first Hold that lasts, and of the newest one ever
+}
+
+// seen asks all. held is for its memory.
+func (r *Readers) seen(line *lineage, held []edit) seen {
+	s := seen{passed: math.MaxUint64, held: held[:0], first: math.MaxUint64}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, reader := range r.readers {
+		switch at := reader.at.Load(); {
+		case at == nil:
+		case at.line != line:
+			s.passed = 0 // goes on to this State's, from wherever it is
+		default:
+			s.passed = min(s.passed, at.edit)
+		}
+	}
+	for i, h := range r.holds {
+		if i == 0 {
+			s.first = h.number
+		}
+		if h.root.line == line {
+			s.held = append(s.held, h.root.edit)
+		}
+	}
+	s.newest = r.begun
+	return s
+}
+
+// owner makes the nodes and leaves of a batch, which carry its edit (R3), from memory that was used before if there is some.
+// memory is nil where nothing comes back.
+type owner struct {
+	edit   edit
+	memory *memory
+}
+
+func (w *owner) newNode(slots int, pos uint32) *node {
+	var n *node
+	if w.memory != nil {
+		n = w.memory.node(slots)
+	}
+	if n == nil {
+		n = newNode(slots)
+	}
+	n.head = uint64(w.edit)<<headBits | uint64(pos)
+	return n
+}
+
+// newLeaf is like the function of this name, but what is not ref, head or children may be of an older leaf.
+func (w *owner) newLeaf(n int, parts uint64, ref unsafe.Pointer) *leaf {
+	if w.memory != nil {
+		if l := w.memory.leaf(n, leafKind(parts, ref)); l != nil {
+			return l
+		}
+	}
+	return newLeaf(n, parts, ref)
+}
+
+// retire notes that the node or leaf s is in the tree no more.
+func (w *owner) retire(s slot) {
+	if w.memory != nil {
+		w.memory.retired = append(w.memory.retired, s)
+	}
+}
+
+// memory is what comes back of a State's tree.
+type memory struct {
+	readers *Readers
+	line    *lineage
+
+	free    [kinds][nodeSlotsMax + 1]freeList // by capacity in slots, or by size class
+	bytes   int                               // of free and kept
+	budget  int                               // for bytes
+	settled int                               // batches since demand was counted anew
+
+	retired []slot
+	batches []retiredBatch // cut retired, in the order of edits; what is behind the last one belongs to the batch at work
+	kept    []keptGroup
+	held    []edit // scratch
+}
+
+// freeList is free memory of one kind and size: no more than was asked for lately, as a znode that is written for the first
+// time leaves memory of a size that may never be asked for again.
+type freeList struct {
+	objects     []unsafe.Pointer
+	asked       int // since demand was counted anew
+	askedBefore int
+}
+
+type retiredBatch struct {
+	edit edit // of the Root that holds them no more
+	end  int  // in retired
+}
+
+// keptGroup is what Holds keep, until the one with this number and all before it have ended.
+type keptGroup struct {
+	until uint64
+	slots []slot
+}
+
+// kinds of memory: leaves in the three shapes of alloc.go, and nodes.
+const (
+	plainKind = iota
+	refKind
+	dirKind
+	nodeKind
+	kinds
+)
+
+const (
+	retiredMax  = 1 << 16 // objects that wait for Readers; more of them are left to the collector
+	budgetMin   = 4 << 20
+	budgetPart  = 16  // of the tree may be free or kept
+	settleExtra = 64  // kept objects that a batch gives back, besides as many as were retired
+	demandOf    = 256 // batches
+)
+
+func leafKind(parts uint64, ref unsafe.Pointer) int {
+	switch {
+	case parts&partDir != 0:
+		return dirKind
+	case ref != nil:
+		return refKind
+	}
+	return plainKind
+}
+
+// Reuse has the State use the memory of what it replaces again. From then on whoever looks at znodes of its Roots, other
+// than the newest one between two Applies, has to be among readers.
+func (s *State) Reuse(readers *Readers) {
+	s.w.memory = &memory{readers: readers, line: s.cur.line}
+}
+
+func (m *memory) node(slots int) *node { return (*node)(m.pop(nodeKind, nodeCap(slots))) }
+
+func (m *memory) leaf(n, kind int) *leaf { return (*leaf)(m.pop(kind, int(classOf[(n+15)/16]))) }
+
+func (m *memory) pop(kind, size int) unsafe.Pointer {
+	l := &m.free[kind][size]
+	l.asked++
+	n := len(l.objects)
+	if n == 0 {
+		return nil
+	}
+	p := l.objects[n-1]
+	l.objects[n-1] = nil
+	l.objects = l.objects[:n-1]
+	m.bytes -= sizeOf(kind, size)
+	return p
+}
+
+func (l *freeList) demand() int { return l.asked + l.askedBefore }
+
+// recount counts demand anew, and leaves to the collector what there was none for.
+func (m *memory) recount() {
+	m.settled = 0
+	for kind := range m.free {
+		for size := range m.free[kind] {
+			l := &m.free[kind][size]
+			if more := len(l.objects) - l.asked; more > 0 {
+				l.objects = slices.Delete(l.objects, 0, more)
+				m.bytes -= more * sizeOf(kind, size)
+			}
+			l.asked, l.askedBefore = 0, l.asked
+		}
+	}
+}
+
+func sizeOf(kind, size int) int {
+	if kind == nodeKind {
+		return int(nodeBytes) + 8*size
+	}
+	return int(sizeClasses[size])
+}
+
+// sealed ends the batch whose Root has this edit. What it retired is in no later one.
+func (m *memory) sealed(r *Root) {
+	if n := len(m.retired); n > m.sealedEnd() {
+		m.batches = append(m.batches, retiredBatch{r.edit, n})
+	}
+	m.budget = max(budgetMin, int(r.DataBytes()+znodeBytesAbout*r.NodeCount())/budgetPart)
+}
+
+// znodeBytesAbout is what a znode takes besides its path and data.
+const znodeBytesAbout = 64
+
+func (m *memory) sealedEnd() int {
+	if n := len(m.batches); n > 0 {
+		return m.batches[n-1].end
+	}
+	return 0
+}
+
+// abandon forgets what the batch at work has retired: the tree is as before it.
+func (m *memory) abandon() {
+	end := m.sealedEnd()
+	clear(m.retired[end:])
+	m.retired = m.retired[:end]
+}
+
+// settle makes memory free that nobody looks at any more. It is called between two batches.
+func (m *memory) settle() {
+	if m.settled++; m.settled == demandOf {
+		m.recount()
+	}
+	if len(m.batches) == 0 && len(m.kept) == 0 {
+		return
+	}
+	s := m.readers.seen(m.line, m.held)
+	m.held = s.held
+	i, done := 0, 0
+	for ; i < len(m.batches) && m.batches[i].edit <= s.passed; i++ {
+		b := m.batches[i]
+		for ; done < b.end; done++ {
+			m.come(m.retired[done], b.edit, &s)
+		}
+	}
+	m.drop(i, done)
+	m.releaseKept(done+settleExtra, s.first)
+}
+
+// drop takes the first batches, which retired as many objects, off the list.
+func (m *memory) drop(batches, objects int) {
+	if len(m.retired)-objects > retiredMax {
+		batches, objects = len(m.batches), len(m.retired)
+	}
+	if objects == 0 {
+		return
+	}
+	m.batches = slices.Delete(m.batches, 0, batches)
+	for i := range m.batches {
+		m.batches[i].end -= objects
+	}
+	m.retired = slices.Delete(m.retired, 0, objects)
+}
+
+// come takes one object that all Readers have passed.
+func (m *memory) come(s slot, retired edit, seen *seen) {
+	made := madeIn(s)
+	for _, h := range seen.held {
+		if made <= h && h < retired {
+			m.keep(s, seen.newest)
+			return
+		}
+	}
+	m.release(s)
+}
+
+func madeIn(s slot) edit {
+	if isNode(s) {
+		return edit(nodeOf(s).head >> headBits)
+	}
+	return edit(leafOf(s).head >> headBits)
+}
+
+// shape is the kind and size of an object; ok is false for those that do not come back.
+func shape(s slot) (kind, size int, ok bool) {
+	if isNode(s) {
+		return nodeKind, nodeCap(nodeOf(s).len()), true
+	}
+	z := znodeOf(leafOf(s))
+	if z.isBig() {
+		return 0, 0, false
+	}
+	return leafKind(z.head, z.ref), int(classOf[(z.size()+15)/16]), true
+}
+
+// keep leaves s to the Holds that there are.
+func (m *memory) keep(s slot, newest uint64) {
+	kind, size, ok := shape(s)
+	if !ok || m.bytes >= m.budget || m.free[kind][size].demand() == 0 {
+		return
+	}
+	m.bytes += sizeOf(kind, size)
+	if n := len(m.kept); n == 0 || m.kept[n-1].until != newest {
+		m.kept = append(m.kept, keptGroup{until: newest})
+	}
+	g := &m.kept[len(m.kept)-1]
+	g.slots = append(g.slots, s)
+}
+
+// releaseKept makes up to n objects free whose Holds have ended.
+func (m *memory) releaseKept(n int, first uint64) {
+	for len(m.kept) > 0 && m.kept[0].until < first && n > 0 {
+		g := &m.kept[0]
+		for ; n > 0 && len(g.slots) > 0; n-- {
+			last := len(g.slots) - 1
+			s := g.slots[last]
+			g.slots[last] = nil
+			g.slots = g.slots[:last]
+			kind, size, _ := shape(s)
+			m.bytes -= sizeOf(kind, size)
+			m.release(s)
+		}
+		if len(g.slots) == 0 {
+			m.kept = slices.Delete(m.kept, 0, 1)
+		}
+	}
+}
+
+// release makes the memory of s free. Whoever still looks at it, against M2, finds nothing there.
+func (m *memory) release(s slot) {
+	kind, size, ok := shape(s)
+	if !ok || m.bytes >= m.budget {
+		return
+	}
+	l := &m.free[kind][size]
+	if len(l.objects) >= l.demand() {
+		return
+	}
+	m.bytes += sizeOf(kind, size)
+	p := s
+	if kind == nodeKind {
+		n := nodeOf(s)
+		clear(n.slots())
+		n.head, n.bitmap = 0, 0
+		p = unsafe.Pointer(n)
+	} else {
+		z := znodeOf(leafOf(s))
+		if d := z.dir(); d != nil {
+			d.children = nil
+		}
+		if kind != plainKind {
+			z.ref = nil
+		}
+		z.head = 0
+	}
+	l.objects = append(l.objects, p)
+}
