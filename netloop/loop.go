@@ -179,10 +179,13 @@ func (l *loop) forget(c *conn) {
 		return
 	}
 	c.stage = stageGone
-	if c.readOnly {
+	switch { // a timeout counts from when the session was heard of last, not from when the clock asked last
+	case c.readOnly:
 		l.readOnlyConns--
-	} else if c.touched && c.session != 0 {
-		l.departed = append(l.departed, c.session) // its timeout counts from then on, not from when the clock asked last
+	case c.session == 0 && c.claims != 0:
+		l.departed = append(l.departed, c.claims)
+	case c.session != 0 && c.touched:
+		l.departed = append(l.departed, c.session)
 	}
 	l.watches.RemoveConn(c.slot)
 	l.conns[c.slot] = nil

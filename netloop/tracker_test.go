@@ -106,19 +106,20 @@ func BenchmarkTrackerTouch(b *testing.B) {
 }
 
 // TestN7_HeardOfBeforeItLeft: what a connection said right before it went counts, although the clock asks later. A session was
-// expired up to an interval between its pings early otherwise (simulator, seed 5383).
+// expired up to an interval between its pings early otherwise (simulator, seed 5383). So does the request of one that had not got
+// its session yet (seed 25474).
 func TestN7_HeardOfBeforeItLeft(t *testing.T) {
 	s := &shared{cfg: Config{Metrics: perf.New(perf.Config{Loops: 1})}}
 	l := newLoop(s, 0)
-	for slot, c := range []*conn{{session: 7, touched: true}, {session: 8}, {session: 9, touched: true, readOnly: true}} {
+	for slot, c := range []*conn{{session: 7, touched: true}, {session: 8}, {session: 9, touched: true, readOnly: true}, {claims: 10}, {}} {
 		c.loop, c.slot = l, uint32(slot)
 		l.conns = append(l.conns, c)
 	}
 	for _, c := range slices.Clone(l.conns) {
 		l.forget(c)
 	}
-	if got := l.takeTouched(); !slices.Equal(got, []tree.SessionID{7}) {
-		t.Errorf("heard of %v, want [7]", got)
+	if got := l.takeTouched(); !slices.Equal(got, []tree.SessionID{7, 10}) {
+		t.Errorf("heard of %v, want [7 10]", got)
 	}
 	if got := l.takeTouched(); len(got) != 0 {
 		t.Errorf("heard of %v once more", got)

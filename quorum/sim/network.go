@@ -81,6 +81,11 @@ func newFabric(w *world) *fabric {
 	return &fabric{world: w, links: map[[2]uint64]*link{}, delay: 300 * time.Microsecond, slow: 80 * time.Millisecond}
 }
 
+// joined says whether what two members have to tell each other can be sent.
+func (f *fabric) joined(a, b uint64) bool {
+	return f.link(a, b).lanes[quorum.LaneRaft].open && f.link(b, a).lanes[quorum.LaneRaft].open
+}
+
 func (f *fabric) link(from, to uint64) *link {
 	l := f.links[[2]uint64{from, to}]
 	if l == nil {
@@ -193,6 +198,7 @@ func (f *fabric) meet(p *port, l *lane) bool {
 	}
 	if l.number++; l.number > 1 {
 		f.tell("lane %d->%d/%d opens again", l.from, l.to, l.kind)
+		f.troubled(l.from, l.to)
 	}
 	if l.endOwed == q {
 		q.recv.Ended(l.from, l.kind)

@@ -355,7 +355,7 @@ func (t *truth) expires(m *member, id tree.SessionID) {
 	ran := int64(float64(silentNs) * max(m.clock.rate, 1))
 	calmSince := max(t.trouble[m.id], t.trouble[h.member], t.trouble[0])
 	itself := h.member == m.id && h.run == m.run && m.nowNs64()-h.clockNs < timeoutNs && silentNs < timeoutNs
-	told := h.member != m.id && h.atNs > calmSince+int64(troubleLasts) && ran < timeoutNs
+	told := h.member != m.id && h.atNs > calmSince+int64(troubleLasts) && ran < timeoutNs && m.port.fabric.joined(m.id, h.member)
 	t.tell("member %d expires session %x, heard of by %d %d ms ago, trouble %d ms ago", m.id, uint64(id), h.member, silentNs/1e6, (t.nowNs-calmSince)/1e6)
 	if itself || told {
 		t.early[id] = early{s.Owner, fmt.Sprintf("leader %d expires session %x %d ms after member %d heard of it; the timeout is %d ms", m.id, uint64(id), silentNs/1e6, h.member, s.TimeoutMs)}
