@@ -74,6 +74,9 @@ func (g *generator) next() step {
 	if len(g.plan) > 0 {
 		s := g.plan[0]
 		g.plan = g.plan[1:]
+		if s.kind == stepAwait {
+			g.forget(s.path) // whoever creates it again may make something else of it
+		}
 		return s
 	}
 	if !g.slots[0].open {
