@@ -10,8 +10,8 @@ import (
 
 // What a batch replaces is seen by those who still look at an older Root, and after that by nobody: its memory is used again by a
 // later batch (quiescent-state-based reclamation; Hart, McKenney, Brown and Walpole 2007). Leaving all of it to the garbage
-// collector costs a set in a large tree twice the time: memory that comes round after a collection is in no cache, and each
-// collection works through the whole tree. What is not found again in time still is left to the collector, so that
+// collector costs memory, two fifths of what lives, and time: memory that comes round after a collection is in no cache, and each
+// collection works through the whole tree (BENCHMARKS, Tree). What is not found again in time still is left to the collector, so that
 // forgetting about an object is always safe; only to use it again too early is not.
 //
 //	Apply k replaces ─▶ retired, k ── every Reader at a Root ≥ k ──▶ free, by kind and size ─▶ Apply j > k makes
