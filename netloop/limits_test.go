@@ -594,6 +594,31 @@ func TestN11_ListingAmongWrites(t *testing.T) {
 	}
 }
 
+// TestN11_TurnBeginsAmongWrites: what a loop looks at from the start of a turn on stays as it is, whatever is committed before it
+// has walked the commits.
+func TestN11_TurnBeginsAmongWrites(t *testing.T) {
+	l, c := quietLoop(t, &quiet{})
+	l.receive(c, frames(1, wire.OpCreate, createBody("/a", "the first", 0)))
+	l.receive(c, frames(1, wire.OpSetData, setBody("/a", "as it was")))
+	l.turn()
+	l.start()
+	n, _ := l.root.Lookup([]byte("/a"))
+	for range 10 {
+		h := tree.CommandHeader{Op: tree.OpSetData, Origin: c.origin(), Session: c.session}
+		if err := l.quorum.Propose(0, tree.AppendSetData(nil, &h, &tree.SetData{Path: []byte("/a"), Data: []byte("overdone!"), Version: -1})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now, _ := l.quorum.Tail().Root.Lookup([]byte("/a")); string(now.Data()) != "overdone!" {
+		t.Fatalf("the znode holds %q", now.Data())
+	}
+	if string(n.Data()) != "as it was" {
+		t.Errorf("the znode became %q", n.Data())
+	}
+	l.advance()
+	l.finish()
+}
+
 func listed(t *testing.T, p reply, xid wire.Xid, op wire.Op) int {
 	t.Helper()
 	if p.Xid != xid || p.Err != 0 {

@@ -128,3 +128,25 @@ func TestQ12_TransferAmongWrites(t *testing.T) {
 		t.Errorf("digest %x after %d frames, want %x", got, frames, want)
 	}
 }
+
+// The state that the quorum goroutine knows of stays as it is until it hears of a newer one.
+func TestQ12_NewestKnownStateAmongWrites(t *testing.T) {
+	o := newOverwriter(t, 10)
+	o.turn()
+	path := []byte(o.path(3))
+	n, _ := o.q.core.store.point.root.Lookup(path)
+	want := string(n.Data())
+	for range 10 {
+		batch := tree.AppendBatchHeader(nil, tree.BatchHeader{TimeMs: 1})
+		batch = tree.AppendSetData(batch, &o.header, &tree.SetData{Path: path, Data: []byte("overdone"), Version: -1})
+		if _, err := o.q.apply.state.Apply(tree.Batch{Term: 1, Data: batch}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now, _ := o.q.apply.state.Root().Lookup(path); string(now.Data()) != "overdone" {
+		t.Fatalf("the znode holds %q", now.Data())
+	}
+	if got := string(n.Data()); got != want {
+		t.Errorf("%q became %q in the state before", want, got)
+	}
+}
