@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"holt/netloop/wire"
 	"holt/quorum"
@@ -617,6 +618,70 @@ func TestN11_TurnBeginsAmongWrites(t *testing.T) {
 	}
 	l.advance()
 	l.finish()
+}
+
+// TestN11_ListingLetsGo: what a listing kept is used again when it has ended, and when its connection goes in the middle of it.
+func TestN11_ListingLetsGo(t *testing.T) {
+	for _, ends := range []string{"all is sent", "the connection goes"} {
+		l, c := quietLoop(t, &quiet{})
+		const n = 3 * sliceChildrenMax
+		path := func(i int) string { return fmt.Sprintf("/d/n%04d", i) }
+		var creates, sets []byte
+		for i := range n {
+			creates = append(creates, frames(1, wire.OpCreate, createBody(path(i), "", 0))...)
+			sets = append(sets, frames(1, wire.OpSetData, setBody(path(i), "as many bytes each time"))...)
+		}
+		write := func() { // all of them in one batch, and then one more batch
+			l.receive(c, sets)
+			l.receive(c, frames(1, wire.OpSetData, setBody(path(0), "as many bytes each time")))
+		}
+		l.receive(c, frames(1, wire.OpCreate, createBody("/d", "", 0)))
+		l.receive(c, creates)
+		write()
+		l.turn()
+		place := func(i int) *byte {
+			z, _ := l.root.Lookup([]byte(path(i)))
+			return unsafe.SliceData(z.Data())
+		}
+		kept := map[*byte]bool{} // which keeps the collector from giving their memory to somebody else
+		for i := range n {
+			kept[place(i)] = true
+		}
+		reader := l.attach(&quiet{}, "b", "127.0.0.1")
+		req := wire.ConnectRequest{TimeoutMs: 10000, Password: make([]byte, 16)}
+		l.receive(reader, appendFrame(nil, req.Append))
+		l.turn()
+		l.receive(reader, frames(1, wire.OpGetChildren, watchBody("/d", false)))
+		if len(reader.parts) == 0 {
+			t.Fatal("the listing was sent at once")
+		}
+		l.receive(c, sets)
+		if ends == "all is sent" {
+			for range 100 {
+				l.turn()
+			}
+		} else if len(reader.parts) == 0 {
+			t.Fatal("the listing was sent too soon")
+		} else {
+			l.forget(reader)
+		}
+		if len(reader.parts) > 0 {
+			t.Fatalf("%s: %d parts are left", ends, len(reader.parts))
+		}
+		again := 0
+		for range 3 {
+			write()
+			l.turn()
+			for i := range n {
+				if kept[place(i)] {
+					again++
+				}
+			}
+		}
+		if again < n/4 {
+			t.Errorf("%s: only %d of what it kept was used again", ends, again)
+		}
+	}
 }
 
 func listed(t *testing.T, p reply, xid wire.Xid, op wire.Op) int {

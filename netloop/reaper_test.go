@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holt/netloop/wire"
+	"holt/quorum"
 )
 
 func ttlBody(path string, ttlMs int64) func([]byte) []byte {
@@ -70,5 +71,41 @@ func TestReaperRate(t *testing.T) {
 	}
 	if r.allow > 60 {
 		t.Errorf("%v removals are saved up, want at most those of a minute", r.allow)
+	}
+}
+
+// lateTail is a quorum that goes on while its newest commit is being asked for.
+type lateTail struct {
+	*inlineQuorum
+	late func()
+}
+
+func (q *lateTail) Tail() *quorum.Commit {
+	c := q.inlineQuorum.Tail()
+	q.late()
+	return c
+}
+
+// TestN11_ReaperAmongWrites: the reaper looks at a tree that stays as it is, whatever is committed meanwhile.
+func TestN11_ReaperAmongWrites(t *testing.T) {
+	l, c := quietLoop(t, &quiet{})
+	l.receive(c, frames(1, wire.OpCreateContainer, createBody("/box", "", 4)))
+	l.receive(c, frames(1, wire.OpCreate, createBody("/box/a", "", 0)))
+	l.receive(c, frames(1, wire.OpDelete, deleteBody("/box/a")))
+	l.turn()
+	q := &lateTail{inlineQuorum: l.quorum.(*inlineQuorum)}
+	s := &shared{quorum: q, log: l.log}
+	s.cfg = Config{ContainerCheckIntervalMs: 1, ContainerMaxPerMinute: 60, NowNs: func() int64 { return 1 }, NowMs: func() int64 { return time.Now().UnixMilli() }}
+	r := newReaper(s)
+	q.late = func() {
+		q.late = func() {}
+		l.receive(c, frames(1, wire.OpDelete, deleteBody("/box")))
+		for i := range 10 {
+			l.receive(c, frames(1, wire.OpCreate, createBody(fmt.Sprintf("/later%d", i), "", 0)))
+		}
+	}
+	want := q.inlineQuorum.Tail().Root.Zxid()
+	if r.look(); r.proposed != want {
+		t.Errorf("proposed at zxid %#x, want %#x", r.proposed, want)
 	}
 }

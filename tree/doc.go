@@ -55,8 +55,8 @@
 //
 // # Invariants
 //
-//	T1  A Root never changes while somebody may look at it (M2, M3). What a batch writes carries the batch's edit, and the edit is given up whenever a
-//	    root is taken: at the end of a batch and before a command with KeepBefore (R3, Z1).
+//	T1  A Root never changes while somebody may look at it (M2, M3). What a batch writes carries the batch's edit, and the
+//	    edit is given up whenever a root is taken: at the end of a batch and before a command with KeepBefore (R3, Z1).
 //	T2  Apply is a function of the state and the batch. Where a batch ends changes nothing but which roots exist. No
 //	    map order, pointer, clock or process seed reaches a result; PathHash and Local, which do differ, reach only
 //	    the process that asked.
@@ -77,8 +77,8 @@
 // read by any number of goroutines without a lock and stay valid while held,
 // unless the State uses memory again ([State.Reuse]): then znodes of a Root stay
 // as they are as long as a [Reader] that may look at it has not moved on, or a
-// [Hold] lasts (reclaim.go). Data, names and paths alias the tree and are not to be written. A batch's
-// bytes belong to its results, whose paths alias them; nothing in the tree
+// [Hold] lasts (reclaim.go). Data, names and paths alias the tree and are not to
+// be written. A batch's bytes belong to its results, whose paths alias them; nothing in the tree
 // does. ACL lists are interned for the whole process behind one mutex, taken
 // when a list other than the open one is stored.
 //
