@@ -106,6 +106,9 @@ func (a *applier) do(j applyJob) error {
 	if j.install != nil {
 		a.replace(j.install)
 	}
+	if j.trim != nil {
+		j.trim <- a.state.Trim()
+	}
 	if len(j.synced) > 0 {
 		a.due = append(a.due, j)
 	}

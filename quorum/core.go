@@ -42,14 +42,15 @@ type appendJob struct {
 	responses []*pb.Message
 }
 
-// applyJob is work for the apply goroutine: committed entries in order, syncs that are due once index is applied, or a
-// state from elsewhere that takes the place of its own.
+// applyJob is work for the apply goroutine: committed entries in order, syncs that are due once index is applied, a
+// state from elsewhere that takes the place of its own, or somebody who asks for what Trim says.
 type applyJob struct {
 	entries   []*pb.Entry
 	responses []*pb.Message
 	synced    []Synced
 	index     uint64
 	install   *installed
+	trim      chan<- int // has room
 }
 
 // jobs is what one turn of the core asks of its shell, in order within each kind.

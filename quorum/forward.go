@@ -3,6 +3,7 @@ package quorum
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 
@@ -19,10 +20,10 @@ import (
 
 // chunkSent is a chunk that is not known to be applied.
 type chunkSent struct {
-	number   uint64 // in this process
-	seq      uint64 // on the path; 0: not sent on it yet
-	bytes    int    // as the queue counts them
-	commands []byte // the mark included
+	number uint64 // in this process
+	seq    uint64 // on the path; 0: not sent on it yet
+	bytes  int    // as the queue counts them
+	memory []byte // of the chunk: room for the batch header, then commands
 }
 
 // path is where chunks go: a leader in its term.
@@ -51,11 +52,15 @@ func (l *line) lead(p path) {
 // again has everything sent again on the same path: the stream broke.
 func (l *line) again() { l.next = 0 }
 
-// applied forgets chunks up to number and returns their bytes.
-func (l *line) applied(number uint64) (bytes int) {
+// commands are what is in the chunk, the mark included.
+func (c *chunkSent) commands() []byte { return c.memory[tree.BatchHeaderBytes:] }
+
+// applied forgets chunks up to number and returns their bytes, and memory of theirs that may be used again.
+func (l *line) applied(number uint64) (bytes int, memory []byte) {
 	n := 0
 	for n < len(l.chunks) && l.chunks[n].number <= number {
 		bytes += l.chunks[n].bytes
+		memory = l.chunks[n].memory
 		l.chunks[n] = chunkSent{}
 		n++
 	}
@@ -63,12 +68,12 @@ func (l *line) applied(number uint64) (bytes int) {
 		l.chunks = nil
 	}
 	l.next = max(l.next-n, 0)
-	return bytes
+	return bytes, memory
 }
 
 // push adds the chunk that was marked last.
-func (l *line) push(commands []byte, bytes int) {
-	l.chunks = append(l.chunks, chunkSent{number: l.number, bytes: bytes, commands: commands})
+func (l *line) push(memory []byte, bytes int) {
+	l.chunks = append(l.chunks, chunkSent{number: l.number, bytes: bytes, memory: memory})
 }
 
 // due returns the chunk to send next, nil if all have been.
@@ -123,7 +128,7 @@ func appendForward(dst []byte, term uint64, process uint32, c *chunkSent) []byte
 	dst = binary.LittleEndian.AppendUint64(dst, term)
 	dst = binary.LittleEndian.AppendUint32(dst, process)
 	dst = binary.LittleEndian.AppendUint64(dst, c.seq)
-	return append(dst, c.commands...)
+	return append(dst, c.commands()...)
 }
 
 // taken is how far a leader has taken the chunks of a member.
@@ -178,7 +183,7 @@ func (q *Quorum) forward() {
 			}
 			continue
 		}
-		frame := appendForward(q.cfg.Network.Frame(forwardHeaderBytes+len(c.commands)), q.line.path.term, q.cfg.Process, c)
+		frame := appendForward(q.cfg.Network.Frame(forwardHeaderBytes+len(c.commands())), q.line.path.term, q.cfg.Process, c)
 		if !q.cfg.Network.Send(q.line.path.leader, LaneForward, frame) {
 			return
 		}
@@ -204,8 +209,7 @@ func (q *Quorum) takeChunk() bool {
 		return false
 	}
 	q.cfg.Metrics.StageQueue.Observe(q.cfg.NowNs() - c.bornNs)
-	commands := c.commands[tree.BatchHeaderBytes:]
-	q.line.push(q.mark(commands), len(commands))
+	q.line.push(q.mark(c.commands), len(c.commands)-tree.BatchHeaderBytes)
 	return true
 }
 
@@ -224,6 +228,8 @@ func (q *Quorum) propose() bool {
 		return false
 	}
 	q.held = nil
+	q.queue.reuse(q.chunk)
+	q.chunk = nil
 	q.cfg.Metrics.Proposals.Inc()
 	q.cfg.Metrics.ProposalBytes.Set(int64(len(entry)))
 	return true
@@ -235,15 +241,16 @@ func (q *Quorum) entry() []byte {
 	if q.line.next < len(q.line.chunks) { // sent to an earlier leader
 		c := q.line.due()
 		q.line.next++
-		entry = append(make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+len(c.commands)), c.commands...)
+		entry = slices.Clone(c.memory)
 	} else if c := q.queue.takeChunk(); c.commands != nil {
 		q.cfg.Metrics.StageQueue.Observe(q.cfg.NowNs() - c.bornNs)
 		entry = c.commands
 		if q.cfg.Network != nil {
 			entry = q.mark(entry)
-			q.line.push(entry[tree.BatchHeaderBytes:len(entry):len(entry)], len(c.commands)-tree.BatchHeaderBytes)
+			q.line.push(entry, len(c.commands)-tree.BatchHeaderBytes)
 			q.line.next++
 		} else {
+			q.chunk = c.commands
 			q.release(len(c.commands) - tree.BatchHeaderBytes)
 		}
 	}

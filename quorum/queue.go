@@ -21,6 +21,8 @@ var (
 const (
 	chunkBytesMax = 1 << 20  // a chunk is closed when the next run of commands would take it beyond this
 	queueBytesMax = 64 << 20 // what may wait in all before sources are told ErrBusy
+	spareBytesMax = 256 << 10
+	sparesMax     = 4
 )
 
 // A relation the queue depends on: a full queue still holds several chunks.
@@ -36,8 +38,9 @@ type queue struct {
 	own     []byte // what only a leader may propose
 	ownTerm uint64 // in which it was decided
 	syncs   []Synced
-	last    int  // bytes of the chunk taken last, a guess at the next one's
-	busy    bool // some source was told ErrBusy
+	last    int      // bytes of the chunk taken last, a guess at the next one's
+	spare   [][]byte // memory of chunks that are done
+	busy    bool     // some source was told ErrBusy
 	closed  bool
 	epoch   uint64 // see Quorum.Epoch
 }
@@ -66,13 +69,37 @@ func (q *queue) put(epoch uint64, commands []byte, nowNs func() int64) (first bo
 	first = len(q.chunks) == 0 && len(q.syncs) == 0
 	n := len(q.chunks)
 	if n == 0 || len(q.chunks[n-1].commands)+len(commands) > chunkBytesMax {
-		room := make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(len(commands), q.last, chunkBytesNew)+markBytesMax)
-		q.chunks = append(q.chunks, chunk{room, nowNs()})
+		q.chunks = append(q.chunks, chunk{q.room(len(commands)), nowNs()})
 		n++
 	}
 	q.chunks[n-1].commands = append(q.chunks[n-1].commands, commands...)
 	q.bytes += len(commands)
 	return first, nil
+}
+
+// room is for a chunk that begins with so many bytes of commands.
+func (q *queue) room(bytes int) []byte {
+	want := tree.BatchHeaderBytes + max(bytes, q.last, chunkBytesNew) + markBytesMax
+	if n := len(q.spare); n > 0 {
+		room := q.spare[n-1]
+		q.spare = q.spare[:n-1]
+		if cap(room) >= want {
+			return room[:tree.BatchHeaderBytes]
+		}
+	}
+	return make([]byte, tree.BatchHeaderBytes, want)
+}
+
+// reuse takes back the memory of a chunk that nobody looks at any more.
+func (q *queue) reuse(memory []byte) {
+	if cap(memory) == 0 || cap(memory) > spareBytesMax {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.spare) < sparesMax {
+		q.spare = append(q.spare, memory)
+	}
 }
 
 // putSync adds a sync to those that share the next ReadIndex.

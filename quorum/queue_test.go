@@ -77,3 +77,30 @@ func TestQueueAcceptsAGiantAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestQueueUsesMemoryAgain(t *testing.T) {
+	var q queue
+	fill := func(bytes int) []byte {
+		if _, err := q.put(0, make([]byte, bytes), noClock); err != nil {
+			t.Fatal(err)
+		}
+		return q.takeChunk().commands
+	}
+	first := fill(1000)
+	q.reuse(first)
+	if again := fill(500); &again[0] != &first[0] || len(again) != tree.BatchHeaderBytes+500 {
+		t.Errorf("the second chunk has %d bytes, and memory of its own", len(again))
+	}
+	if other := fill(500); &other[0] == &first[0] {
+		t.Error("two chunks have the same memory")
+	}
+	q.reuse(first)
+	if larger := fill(10_000); len(larger) != tree.BatchHeaderBytes+10_000 {
+		t.Errorf("a chunk larger than the memory that there is has %d bytes", len(larger))
+	}
+	large := fill(2 * spareBytesMax)
+	q.reuse(large)
+	if next := fill(10); &next[0] == &large[0] {
+		t.Error("memory of a very large chunk is kept")
+	}
+}

@@ -130,6 +130,7 @@ type Quorum struct {
 	taken       map[uint64]*taken // by member
 	reads       []*pb.Message     // questions of other members for a read index
 	held        []byte            // an entry that raft would not take yet
+	chunk       []byte            // of a member that stands alone: the memory of its chunk in the entry at work
 	waiting     []appendJob       // refused by a full disk, or behind a state that is being installed, by number
 	appends     uint64            // numbers given to append jobs
 	install     installing
@@ -320,6 +321,17 @@ func (a *awaited) reached() bool {
 
 // Readers returns those who look at the Roots of commits. Whoever looks at znodes joins first.
 func (q *Quorum) Readers() *tree.Readers { return &q.readers }
+
+// Trim has the tree leave memory that it has for later writes to the garbage collector, and returns how many bytes that are.
+func (q *Quorum) Trim() (bytes int) {
+	answer := make(chan int, 1)
+	q.apply.give([]applyJob{{trim: answer}})
+	select {
+	case bytes = <-answer:
+	case <-q.stop:
+	}
+	return bytes
+}
 
 // Tail returns the newest Commit. A loop that starts adopts its Root and takes its place there.
 func (q *Quorum) Tail() *Commit { return q.tail.Load() }

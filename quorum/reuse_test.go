@@ -150,3 +150,32 @@ func TestQ12_NewestKnownStateAmongWrites(t *testing.T) {
 		t.Errorf("%q became %q in the state before", want, got)
 	}
 }
+
+func TestTrim(t *testing.T) {
+	o := newOverwriter(t, 50)
+	trim := func() int {
+		bytes := make(chan int)
+		go func() { bytes <- o.q.Trim() }()
+		for {
+			o.q.apply.step()
+			select {
+			case n := <-bytes:
+				return n
+			default:
+			}
+		}
+	}
+	if got := trim(); got == 0 {
+		t.Error("after writes nothing was given up")
+	}
+	if got := trim(); got != 0 {
+		t.Errorf("%d bytes were given up a second time", got)
+	}
+	o.write(100)
+	if err := o.q.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := o.q.Trim(); got != 0 {
+		t.Errorf("a closed quorum gives up %d bytes", got)
+	}
+}

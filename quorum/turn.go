@@ -166,8 +166,11 @@ func (q *Quorum) noteApplied(a *appliedReport) error {
 	q.moveTo(a.point)
 	q.core.store.applied(a.point.mark.index)
 	q.logBytes += a.bytes
-	if bytes := q.line.applied(a.chunk); bytes > 0 {
+	if bytes, memory := q.line.applied(a.chunk); bytes > 0 {
 		q.release(bytes)
+		if q.held == nil {
+			q.queue.reuse(memory) // raft and the lanes have copies
+		}
 	}
 	q.sampled(a.digests)
 	if id := a.point.root.ClusterID(); id != 0 && !q.members.known && q.cfg.Network != nil {

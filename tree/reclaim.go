@@ -188,9 +188,10 @@ type memory struct {
 	line    *lineage
 
 	free    [kinds][nodeSlotsMax + 1]freeList // by capacity in slots, or by size class
-	bytes   int                               // of free and kept
+	bytes   int                               // of free
 	budget  int                               // for bytes
 	settled int                               // batches since demand was counted anew
+	aged    int                               // retired objects since the last age
 
 	retired []slot
 	batches []retiredBatch // cut retired, in the order of edits; what is behind the last one belongs to the batch at work
@@ -199,11 +200,14 @@ type memory struct {
 }
 
 // freeList is free memory of one kind and size: no more than was asked for lately, as a znode that is written for the first
-// time leaves memory of a size that may never be asked for again.
+// time leaves memory of a size that may never be asked for again. But while a Hold lasts nearly every znode that is written needs
+// new memory, and when it ends all that it kept is free: this is a reserve for the next Hold.
 type freeList struct {
 	objects     []unsafe.Pointer
 	asked       int // since demand was counted anew
 	askedBefore int
+	reserve     int // may be free whatever was asked for
+	unused      int // always were, since reserves were looked at
 }
 
 type retiredBatch struct {
@@ -211,10 +215,12 @@ type retiredBatch struct {
 	end  int  // in retired
 }
 
-// keptGroup is what Holds keep, until the one with this number and all before it have ended.
+// keptGroup is what Holds keep, until the one with this number and all before it have ended. It lives anyway so long, whatever
+// its size.
 type keptGroup struct {
 	until uint64
 	slots []slot
+	bytes int
 }
 
 // kinds of memory: leaves in the three shapes of alloc.go, and nodes.
@@ -229,9 +235,10 @@ const (
 const (
 	retiredMax  = 1 << 16 // objects that wait for Readers; more of them are left to the collector
 	budgetMin   = 4 << 20
-	budgetPart  = 16  // of the tree may be free or kept
-	settleExtra = 64  // kept objects that a batch gives back, besides as many as were retired
-	demandOf    = 256 // batches
+	budgetPart  = 2       // of the tree may be free
+	settleExtra = 64      // kept objects that a batch gives back, besides as many as were retired
+	demandOf    = 256     // batches
+	reserveOf   = 8 << 20 // retired objects: of several checkpoints
 )
 
 func leafKind(parts uint64, ref unsafe.Pointer) int {
@@ -250,6 +257,24 @@ func (s *State) Reuse(readers *Readers) {
 	s.w.memory = &memory{readers: readers, line: s.cur.line}
 }
 
+// Trim leaves all free memory to the collector, and says how many bytes that are: for a State that has little to do.
+func (s *State) Trim() (bytes int) {
+	m := s.w.memory
+	if m == nil {
+		return 0
+	}
+	bytes, m.bytes = m.bytes, 0
+	for kind, size := range lists {
+		m.free[kind][size] = freeList{}
+	}
+	first := m.readers.seen(m.line, m.held).first
+	for len(m.kept) > 0 && m.kept[0].until < first {
+		bytes += m.kept[0].bytes
+		m.kept = slices.Delete(m.kept, 0, 1)
+	}
+	return bytes
+}
+
 func (m *memory) node(slots int) *node { return (*node)(m.pop(nodeKind, nodeCap(slots))) }
 
 func (m *memory) leaf(n, kind int) *leaf { return (*leaf)(m.pop(kind, int(classOf[(n+15)/16]))) }
@@ -264,6 +289,7 @@ func (m *memory) pop(kind, size int) unsafe.Pointer {
 	p := l.objects[n-1]
 	l.objects[n-1] = nil
 	l.objects = l.objects[:n-1]
+	l.unused = min(l.unused, n-1)
 	m.bytes -= sizeOf(kind, size)
 	return p
 }
@@ -273,14 +299,40 @@ func (l *freeList) demand() int { return l.asked + l.askedBefore }
 // recount counts demand anew, and leaves to the collector what there was none for.
 func (m *memory) recount() {
 	m.settled = 0
-	for kind := range m.free {
-		for size := range m.free[kind] {
-			l := &m.free[kind][size]
-			if more := len(l.objects) - l.asked; more > 0 {
-				l.objects = slices.Delete(l.objects, 0, more)
-				m.bytes -= more * sizeOf(kind, size)
+	for kind, size := range lists {
+		l := &m.free[kind][size]
+		m.forget(kind, size, len(l.objects)-max(l.asked, l.reserve))
+		l.asked, l.askedBefore = 0, l.asked
+	}
+}
+
+// age leaves to the collector what nothing was ever taken from since the last time.
+func (m *memory) age() {
+	m.aged = 0
+	for kind, size := range lists {
+		l := &m.free[kind][size]
+		l.reserve = max(0, l.reserve-l.unused)
+		m.forget(kind, size, l.unused)
+		l.unused = len(l.objects)
+	}
+}
+
+// forget leaves n free objects to the collector.
+func (m *memory) forget(kind, size, n int) {
+	if l := &m.free[kind][size]; n > 0 {
+		l.objects = slices.Delete(l.objects, 0, n)
+		l.unused = min(l.unused, len(l.objects))
+		m.bytes -= n * sizeOf(kind, size)
+	}
+}
+
+// lists yields the kind and size of each freeList.
+func lists(yield func(kind, size int) bool) {
+	for kind := range kinds {
+		for size := range nodeSlotsMax + 1 {
+			if !yield(kind, size) {
+				return
 			}
-			l.asked, l.askedBefore = 0, l.asked
 		}
 	}
 }
@@ -322,6 +374,9 @@ func (m *memory) settle() {
 	if m.settled++; m.settled == demandOf {
 		m.recount()
 	}
+	if m.aged >= reserveOf {
+		m.age()
+	}
 	if len(m.batches) == 0 && len(m.kept) == 0 {
 		return
 	}
@@ -334,6 +389,7 @@ func (m *memory) settle() {
 			m.come(m.retired[done], b.edit, &s)
 		}
 	}
+	m.aged += done
 	m.drop(i, done)
 	m.releaseKept(done+settleExtra, s.first)
 }
@@ -362,7 +418,13 @@ func (m *memory) come(s slot, retired edit, seen *seen) {
 			return
 		}
 	}
-	m.release(s)
+	kind, size, ok := shape(s)
+	if !ok {
+		return
+	}
+	if l := &m.free[kind][size]; len(l.objects) < max(l.demand(), l.reserve) {
+		m.release(s, kind, size)
+	}
 }
 
 func madeIn(s slot) edit {
@@ -387,15 +449,15 @@ func shape(s slot) (kind, size int, ok bool) {
 // keep leaves s to the Holds that there are.
 func (m *memory) keep(s slot, newest uint64) {
 	kind, size, ok := shape(s)
-	if !ok || m.bytes >= m.budget || m.free[kind][size].demand() == 0 {
+	if !ok || m.free[kind][size].demand() == 0 {
 		return
 	}
-	m.bytes += sizeOf(kind, size)
 	if n := len(m.kept); n == 0 || m.kept[n-1].until != newest {
 		m.kept = append(m.kept, keptGroup{until: newest})
 	}
 	g := &m.kept[len(m.kept)-1]
 	g.slots = append(g.slots, s)
+	g.bytes += sizeOf(kind, size)
 }
 
 // releaseKept makes up to n objects free whose Holds have ended.
@@ -408,8 +470,10 @@ func (m *memory) releaseKept(n int, first uint64) {
 			g.slots[last] = nil
 			g.slots = g.slots[:last]
 			kind, size, _ := shape(s)
-			m.bytes -= sizeOf(kind, size)
-			m.release(s)
+			g.bytes -= sizeOf(kind, size)
+			m.release(s, kind, size)
+			l := &m.free[kind][size]
+			l.reserve = max(l.reserve, len(l.objects))
 		}
 		if len(g.slots) == 0 {
 			m.kept = slices.Delete(m.kept, 0, 1)
@@ -418,13 +482,8 @@ func (m *memory) releaseKept(n int, first uint64) {
 }
 
 // release makes the memory of s free. Whoever still looks at it, against M2, finds nothing there.
-func (m *memory) release(s slot) {
-	kind, size, ok := shape(s)
-	if !ok || m.bytes >= m.budget {
-		return
-	}
-	l := &m.free[kind][size]
-	if len(l.objects) >= l.demand() {
+func (m *memory) release(s slot, kind, size int) {
+	if m.bytes >= m.budget {
 		return
 	}
 	m.bytes += sizeOf(kind, size)
@@ -444,5 +503,6 @@ func (m *memory) release(s slot) {
 		}
 		z.head = 0
 	}
+	l := &m.free[kind][size]
 	l.objects = append(l.objects, p)
 }

@@ -193,6 +193,83 @@ func TestReuse_HoldKeepsWhatItsRootReaches(t *testing.T) {
 	}
 }
 
+// writeAll sets every znode and returns the places of the leaves.
+func (b *reuseBed) writeAll() map[*znode]bool {
+	places := map[*znode]bool{}
+	for i := range b.n {
+		places[b.write(i)] = true
+	}
+	return places
+}
+
+func both(a, b map[*znode]bool) (n int) {
+	for z := range a {
+		if b[z] {
+			n++
+		}
+	}
+	return n
+}
+
+// What one Hold has kept is there for the next one, however much is written between them, unless nobody needs it.
+func TestReuse_OneHoldKeepsForTheNext(t *testing.T) {
+	const n = 3 * demandOf
+	b := newReuseBed(t, n)
+	kept := b.writeAll()
+	hold := b.readers.Hold(b.s.Root())
+	b.writeAll()
+	hold.Release()
+	for range 20 {
+		b.write(0) // settleExtra each
+	}
+	for range 3 * demandOf {
+		b.write(1)
+	}
+	m := b.s.w.memory
+	m.aged = reserveOf // what lies there was not unused all the time
+	b.write(0)
+	hold = b.readers.Hold(b.s.Root())
+	if got := both(kept, b.writeAll()); got < n*9/10 {
+		t.Errorf("of %d leaves that one Hold kept %d are used under the next", n, got)
+	}
+	hold.Release()
+	for range 20 {
+		b.write(0)
+	}
+	before := m.bytes
+	for range 2 {
+		m.aged = reserveOf
+		b.write(0)
+	}
+	if m.bytes > before/10 {
+		t.Errorf("of %d bytes that nobody needs %d are still free", before, m.bytes)
+	}
+}
+
+func TestTrim(t *testing.T) {
+	const n = 200
+	b := newReuseBed(t, n)
+	hold := b.readers.Hold(b.s.Root())
+	b.writeAll()
+	m := b.s.w.memory
+	if free := m.bytes; free == 0 || b.s.Trim() != free || m.bytes != 0 {
+		t.Errorf("of %d free bytes %d are left", free, m.bytes)
+	}
+	for kind, size := range lists {
+		if l := &m.free[kind][size]; len(l.objects) > 0 || l.reserve > 0 {
+			t.Errorf("kind %d, size %d: %d are free, %d are a reserve", kind, size, len(l.objects), l.reserve)
+		}
+	}
+	hold.Release()
+	leaf := len("/d/n0000") // at least
+	if got := b.s.Trim(); got < n*leaf || len(m.kept) > 0 {
+		t.Errorf("when the Hold has ended %d bytes are given up, of %d leaves; %d groups are kept", got, n, len(m.kept))
+	}
+	if got := New().Trim(); got != 0 {
+		t.Errorf("a State that keeps nothing gives up %d bytes", got)
+	}
+}
+
 // A znode that was never written before leaves memory of a size that nobody asks for.
 func TestReuse_KeepsNoMoreThanIsAskedFor(t *testing.T) {
 	b := newReuseBed(t, 1)
@@ -211,8 +288,8 @@ func TestReuse_KeepsNoMoreThanIsAskedFor(t *testing.T) {
 				continue
 			}
 			bytes += len(l.objects) * sizeOf(kind, size)
-			if len(l.objects) > l.demand() {
-				t.Errorf("kind %d, size %d: %d are free, %d were asked for", kind, size, len(l.objects), l.demand())
+			if len(l.objects) > l.demand() || l.reserve > 0 {
+				t.Errorf("kind %d, size %d: %d are free, %d were asked for, %d are a reserve", kind, size, len(l.objects), l.demand(), l.reserve)
 			}
 			for _, p := range l.objects {
 				if kind == nodeKind && slices.ContainsFunc((*node)(p).room(size), func(s slot) bool { return s != nil }) {

@@ -26,9 +26,9 @@ func gcPercent(live uint64) int {
 	return int(min(max(100*garbageBytes/max(live, 1), garbagePercentMin), garbagePercentMax))
 }
 
-// paceCollector has GOGC follow the heap until ctx ends, and collects what is left of busy times. Operators who set GOGC themselves
-// are left alone.
-func paceCollector(ctx context.Context) {
+// paceCollector has GOGC follow the heap until ctx ends, and collects what is left of busy times: trim gives up what is kept for them, and
+// says how many bytes that are. Operators who set GOGC themselves are left alone.
+func paceCollector(ctx context.Context, trim func() int) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
@@ -48,8 +48,11 @@ func paceCollector(ctx context.Context) {
 			percent = p
 			debug.SetGCPercent(p)
 		}
-		if allocated-allocatedBefore < quietBytes && held > live+max(keptBytes, live/keptPart) {
-			debug.FreeOSMemory()
+		if allocated-allocatedBefore < quietBytes {
+			live -= min(live, uint64(trim()))
+			if held > live+max(keptBytes, live/keptPart) {
+				debug.FreeOSMemory()
+			}
 		}
 		allocatedBefore = allocated
 		select {

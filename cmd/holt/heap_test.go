@@ -23,17 +23,19 @@ func TestGCPercent(t *testing.T) {
 	}
 }
 
-// A heap of 200 MiB gets the GOGC of a large one, and what a quiet process does not need any more is given back.
+// A heap of 240 MiB gets the GOGC of a large one, and what a quiet process does not need any more is given back.
 func TestPaceCollector(t *testing.T) {
 	t.Setenv("GOGC", "")
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
-	large := make([]byte, 200<<20)
+	large, spare := make([]byte, 200<<20), make([]byte, 40<<20)
 	runtime.GC()
-	garbage := make([]byte, 40<<20)
-	garbage[0] = 1
+	trim := func() (bytes int) {
+		bytes, spare = len(spare), nil
+		return bytes
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	var pacing sync.WaitGroup
-	pacing.Go(func() { paceCollector(ctx) })
+	pacing.Go(func() { paceCollector(ctx, trim) })
 	heap := []metrics.Sample{{Name: "/gc/gogc:percent"}, {Name: "/memory/classes/heap/objects:bytes"}}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		metrics.Read(heap)

@@ -48,9 +48,10 @@ type server struct {
 	onOne      atomic.Bool // one of two processors is enough for now
 	processors int         // that this process may use, while it spares some; else 0
 
-	background    sync.WaitGroup // follow, catchUp, saveProcessors, paceCollector
-	endBackground func()         // nil: they do not run
-	streams       *peers.Network // nil: a server that stands alone
+	background    sync.WaitGroup                // follow, catchUp, saveProcessors, paceCollector
+	endBackground func()                        // nil: they do not run
+	trims         atomic.Pointer[quorum.Quorum] // once it is open: for paceCollector
+	streams       *peers.Network                // nil: a server that stands alone
 
 	lastCheckpoint atomic.Pointer[checkpointed]
 }
@@ -88,7 +89,7 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) open(ctx context.Context) error {
 	background, end := context.WithCancel(ctx)
 	s.endBackground = end
-	s.background.Go(func() { paceCollector(background) })
+	s.background.Go(func() { paceCollector(background, s.trim) })
 	s.loops = loops(s.cfg.Client.Loops)
 	s.few = runtime.GOMAXPROCS(0) <= 2
 	s.metrics = perf.New(perf.Config{Loops: s.loops, SlowOp: time.Second, Logger: s.logger})
@@ -112,6 +113,7 @@ func (s *server) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.trims.Store(s.quorum)
 	root := s.quorum.Tail().Root
 	s.logger.Info("recovered", "znodes", root.NodeCount(), "sessions", root.SessionCount(), "zxid", fmt.Sprintf("%#x", root.Zxid()),
 		"took", time.Since(begin).Round(time.Millisecond))
@@ -128,6 +130,14 @@ func (s *server) open(ctx context.Context) error {
 		s.background.Go(func() { s.saveProcessors(background) })
 	}
 	return nil
+}
+
+// trim has the tree give up memory that it has for later writes, and returns how many bytes that are.
+func (s *server) trim() int {
+	if q := s.trims.Load(); q != nil {
+		return q.Trim()
+	}
+	return 0
 }
 
 // tailAlone is what a server that stands alone keeps of the log in memory: entries that are on their way to be applied, as there is
