@@ -152,7 +152,7 @@ func (k *clock) published(c *quorum.Commit) {
 		switch {
 		case t.Code != tree.OK:
 		case t.Op == tree.OpOpenSession || t.Op == tree.OpAttachSession:
-			k.changed(sessionChange{t.Session, t.TimeoutMs})
+			k.changed(sessionChange{t.Session, t.Rare().TimeoutMs})
 		case t.Closed == tree.ClosedByClient || t.Closed == tree.ClosedByExpiry:
 			k.changed(sessionChange{id: t.Session})
 		}

@@ -109,12 +109,12 @@ func (l *loop) connected(c *conn, t *tree.Txn, startNs int64) {
 		l.refuseSession(c)
 		return
 	}
-	c.stage, c.session, c.timeoutMs = stageOpen, t.Session, t.TimeoutMs
+	c.stage, c.session, c.timeoutMs = stageOpen, t.Session, t.Rare().TimeoutMs
 	if t.Op == tree.OpAttachSession {
 		l.cfg.Metrics.ConnsAttached.Inc()
 	}
 	l.connectReply(c, &wire.ConnectReply{
-		TimeoutMs: t.TimeoutMs, SessionID: int64(t.Session), Password: c.password[:], HasReadOnly: c.hasRO,
+		TimeoutMs: t.Rare().TimeoutMs, SessionID: int64(t.Session), Password: c.password[:], HasReadOnly: c.hasRO,
 	})
 	l.answered(c, wire.OpCreateSession, 0, int64(t.Zxid), startNs)
 	l.relieve(c, stallSession)

@@ -412,12 +412,12 @@ func (l *loop) txn(t *tree.Txn, changes []tree.Change) {
 		l.answer(c, t)
 		l.unblocked = append(l.unblocked, c)
 	}
-	if t.OverQuota != "" && t.Origin.Loop == l.index {
+	if name := t.Rare().OverQuota; name != "" && t.Origin.Loop == l.index {
 		l.cfg.Metrics.QuotaExceeded.Inc()
-		l.cfg.Metrics.QuotaExceededBy.Inc(t.OverQuota)
+		l.cfg.Metrics.QuotaExceededBy.Inc(name)
 	}
 	if t.Closed == tree.ClosedByExpiry || t.Closed == tree.ClosedByMove {
-		if old := l.find(t.PrevOwner); old != nil && old != c {
+		if old := l.find(t.Rare().PrevOwner); old != nil && old != c {
 			l.drop(old, "session expired or attached elsewhere")
 		}
 	}

@@ -188,7 +188,7 @@ func appendResult(dst []byte, p *pending, t *tree.Txn) []byte {
 	case wire.OpSetData, wire.OpSetACL:
 		return appendStat(dst, &t.Stat)
 	case wire.OpReconfig:
-		return appendStat(wire.AppendBuffer(dst, t.Data), &t.Stat)
+		return appendStat(wire.AppendBuffer(dst, t.Rare().Data), &t.Stat)
 	case wire.OpMulti:
 		return appendMulti(dst, t.Multi)
 	}

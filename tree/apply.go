@@ -25,7 +25,7 @@ func (s *State) Apply(b Batch) (Applied, error) {
 	}
 	s.local, s.term, s.timeMs, s.rules = b.Local, b.Term, header.TimeMs, header.Rules
 	n := countFrames(commands)
-	s.out = Applied{Txns: make([]Txn, 0, n), Changes: make([]Change, 0, 2*n)}
+	s.out = Applied{Txns: make([]Txn, 0, n), Changes: make([]Change, 0, n*s.changes)}
 	for i := 0; len(commands) > 0; i++ {
 		if i%AheadPathsMax == 0 && before.Large() {
 			s.lookAhead(commands)
@@ -42,8 +42,17 @@ func (s *State) Apply(b Batch) (Applied, error) {
 	}
 	out := s.out
 	s.release()
+	s.changes = changesPerCommand(&out)
 	return out, nil
 }
+
+// changesPerCommand is a guess at how many changes the commands of the next batch will make.
+func changesPerCommand(last *Applied) int {
+	n := max(len(last.Txns), 1)
+	return min(max((len(last.Changes)+n-1)/n, 1), changesPerCommandMax)
+}
+
+const changesPerCommandMax = 16
 
 // lookAhead prepares for the next commands.
 func (s *State) lookAhead(commands []byte) {

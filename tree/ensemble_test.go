@@ -173,8 +173,8 @@ func TestReconfigPending(t *testing.T) {
 	}
 	txn := b.one(AppendReconfigDone(nil, &CommandHeader{}, &ReconfigDone{at, OK}))
 	if txn.Op != OpReconfig || !txn.Local || txn.Tag != 42 || txn.Before != before || txn.Code != OK || txn.Zxid != at+2 ||
-		txn.Stat.Mzxid != txn.Zxid || !bytes.HasPrefix(txn.Data, []byte("server.2=")) {
-		t.Errorf("answer %+v, %s", txn, txn.Data)
+		txn.Stat.Mzxid != txn.Zxid || !bytes.HasPrefix(txn.Rare().Data, []byte("server.2=")) {
+		t.Errorf("answer %+v, %s", txn, txn.Rare().Data)
 	}
 	e := b.s.Root().Ensemble()
 	if b.s.Root().Pending() != nil || e.Version != txn.Zxid || !slices.Equal(e.Voters(), []uint64{2, 3, 4}) {
@@ -190,7 +190,7 @@ func TestReconfigPending(t *testing.T) {
 	b.rules |= RuleSkipACL | RuleStandaloneDisabled
 	begun := b.one(AppendReconfig(nil, &b.h, &Reconfig{Leaving: []byte("2,3"), ConfigID: -1}))
 	ended := b.one(AppendReconfigDone(nil, &CommandHeader{}, &ReconfigDone{begun.Zxid, NewConfigNoQuorum}))
-	if ended.Code != NewConfigNoQuorum || ended.Data != nil || b.s.Root().Pending() != nil || b.s.Root().Ensemble() != e {
+	if ended.Code != NewConfigNoQuorum || ended.Rare().Data != nil || b.s.Root().Pending() != nil || b.s.Root().Ensemble() != e {
 		t.Errorf("refused by the leader: %+v", ended)
 	}
 }

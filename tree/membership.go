@@ -252,7 +252,7 @@ func (s *State) reconfigDone(t *Txn, body []byte) (Code, error) {
 	s.setMembers(s.cur.members.cluster, e, nil)
 	stat := s.showEnsemble(e)
 	if t.Local {
-		t.Data, t.Stat = e.Text(), stat
+		t.setRare().Data, t.Stat = e.Text(), stat
 	}
 	return OK, nil
 }

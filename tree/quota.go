@@ -179,7 +179,7 @@ func (s *State) checkQuota(path []byte, bytesDiff, countDiff int64) Code {
 func (s *State) noteOverQuota(path []byte) {
 	if t := &s.out.Txns[len(s.out.Txns)-1]; t.Local {
 		name, _, _ := bytes.Cut(path[1:], []byte("/"))
-		t.OverQuota = stringOf(name)
+		t.setRare().OverQuota = stringOf(name)
 	}
 }
 

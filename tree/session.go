@@ -21,7 +21,7 @@ func (s *State) openSession(t *Txn, body []byte) (Code, error) {
 	}
 	n.Owner = s.head.Origin
 	s.putSession(n)
-	t.TimeoutMs = n.TimeoutMs
+	t.setRare().TimeoutMs = n.TimeoutMs
 	return OK, nil
 }
 
@@ -43,10 +43,10 @@ func (s *State) attachSession(t *Txn, body []byte) (Code, error) {
 	}
 	n.Owner = s.head.Origin
 	if old.Owner != n.Owner {
-		t.Closed, t.PrevOwner = ClosedByMove, old.Owner
+		t.Closed, t.setRare().PrevOwner = ClosedByMove, old.Owner
 	}
 	s.putSession(n)
-	t.TimeoutMs = n.TimeoutMs
+	t.setRare().TimeoutMs = n.TimeoutMs
 	return OK, nil
 }
 
@@ -90,7 +90,7 @@ func (s *State) expire(t *Txn, body []byte) (Code, error) {
 // end removes a session and its ephemerals, in byte order of their paths, in
 // one transaction (DataTree.killSession).
 func (s *State) end(t *Txn, old *session, reason CloseReason) {
-	t.Closed, t.PrevOwner = reason, old.Owner
+	t.Closed, t.setRare().PrevOwner = reason, old.Owner
 	id := old.ID
 	for _, path := range old.ephemeralPaths() {
 		parent, name, _ := cutPath(path)

@@ -24,6 +24,7 @@ type State struct {
 	log     []undo    // of the multi at work
 	ops     []multiOp // of the multi at work; short ones share the memory
 	out     Applied
+	changes int // per command, a guess
 }
 
 // New makes the state of a fresh server: /, /zookeeper, /zookeeper/quota and

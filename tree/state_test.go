@@ -141,7 +141,7 @@ func TestSlice(t *testing.T) {
 	if b.has("/a/e") || len(out.Changes) != 2 || out.Changes[0].Path != "/a/e" || out.Changes[1].Path != "/a" {
 		t.Errorf("closing left %v, changes %+v", b.has("/a/e"), out.Changes)
 	}
-	if out.Txns[0].Closed != ClosedByClient || out.Txns[0].PrevOwner != testOrigin {
+	if out.Txns[0].Closed != ClosedByClient || out.Txns[0].Rare().PrevOwner != testOrigin {
 		t.Errorf("close %+v", out.Txns[0])
 	}
 	b.want(b.create("/b", FlagPersistent), SessionExpired)

@@ -320,7 +320,7 @@ func TestSessions(t *testing.T) {
 	open := func(id SessionID) Txn {
 		return b.one(AppendOpenSession(nil, &CommandHeader{Origin: first}, &OpenSession{id, 4000, password}))
 	}
-	if txn := open(id); txn.Code != OK || txn.TimeoutMs != 4000 || txn.Session != id || txn.Closed != NotClosed {
+	if txn := open(id); txn.Code != OK || txn.Rare().TimeoutMs != 4000 || txn.Session != id || txn.Closed != NotClosed {
 		t.Errorf("open %+v", txn)
 	}
 	b.want(open(id), NodeExists)
@@ -335,7 +335,7 @@ func TestSessions(t *testing.T) {
 	if s, _ := b.s.Root().Session(id); s.Owner != first || s.TimeoutMs != 4000 {
 		t.Errorf("a refused attach changed %+v", s)
 	}
-	if txn := attach(second, id, password); txn.Code != OK || txn.TimeoutMs != 9000 || txn.Closed != ClosedByMove || txn.PrevOwner != first {
+	if txn := attach(second, id, password); txn.Code != OK || txn.Rare().TimeoutMs != 9000 || txn.Closed != ClosedByMove || txn.Rare().PrevOwner != first {
 		t.Errorf("attach %+v", txn)
 	}
 	if txn := attach(second, id, password); txn.Closed != NotClosed {
@@ -346,7 +346,7 @@ func TestSessions(t *testing.T) {
 	b.want(b.one(AppendCloseSession(nil, &CommandHeader{Origin: first}, &CloseSession{id, true})), SessionMoved)
 	b.want(b.one(AppendExpire(nil, &CommandHeader{}, &Expire{id, first})), SessionMoved)
 	if txn := b.one(AppendExpire(nil, &CommandHeader{}, &Expire{id, second})); txn.Code != OK || txn.Closed != ClosedByExpiry ||
-		txn.PrevOwner != second || txn.Session != id || txn.Local {
+		txn.Rare().PrevOwner != second || txn.Session != id || txn.Local {
 		t.Errorf("expiry %+v", txn)
 	}
 	if _, there := b.s.Root().Session(id); there {
@@ -522,8 +522,8 @@ func TestQuota(t *testing.T) {
 	commands = AppendMultiCreate(commands, OpCreate, &Create{Path: []byte("/elsewhere2"), ACL: OpenACL})
 	commands = AppendMultiCreate(commands, OpCreate, &Create{Path: []byte("/a/e"), ACL: OpenACL})
 	multi := b.one(EndMulti(commands, mark))
-	if over.OverQuota != "a" || multi.OverQuota != "a" || len(multi.Multi) != 2 || multi.Multi[1].Code != QuotaExceeded || created.OverQuota != "" {
-		t.Errorf("whose quota was exceeded: %q, in a multi %q %+v", over.OverQuota, multi.OverQuota, multi.Multi)
+	if over.Rare().OverQuota != "a" || multi.Rare().OverQuota != "a" || len(multi.Multi) != 2 || multi.Multi[1].Code != QuotaExceeded || created.Rare().OverQuota != "" {
+		t.Errorf("whose quota was exceeded: %q, in a multi %q %+v", over.Rare().OverQuota, multi.Rare().OverQuota, multi.Multi)
 	}
 	b.want(b.set("/a/c", "1234567890", 9), BadVersion)
 	b.want(b.del("/a/d", -1), OK)

@@ -362,7 +362,7 @@ func compareResults(t *testing.T, calls []call, want []twinResult, out Applied) 
 		if got.Code != w.code || got.Zxid != w.zxid || got.Tag != 99 || got.Origin != origin {
 			t.Errorf("%+v: got %v at %#x, want %v at %#x", calls[i], got.Code, got.Zxid, w.code, w.zxid)
 		}
-		if w.begun != (got.Op == OpReconfigBegun) || got.Local && string(got.Data) != w.data {
+		if w.begun != (got.Op == OpReconfigBegun) || got.Local && string(got.Rare().Data) != w.data {
 			t.Errorf("%+v: got %+v, want %+v", calls[i], got, w)
 		}
 		if got.Local != (origin.Process == testProcess && !w.begun) {

@@ -230,12 +230,12 @@ type CloseReason uint8
 const (
 	NotClosed      CloseReason = iota
 	ClosedByClient             // closeSession: the owner is answered, then closed
-	ClosedByExpiry             // the session is gone; Txn.PrevOwner may still be connected
+	ClosedByExpiry             // the session is gone; Rare.PrevOwner may still be connected
 	ClosedByMove               // the session lives on, attached elsewhere; PrevOwner must close
 )
 
 // Txn is the outcome of one command. Fields after Code are filled for local
-// commands only, except Session, Closed and PrevOwner, which every process
+// commands only, except Session, Closed and Rare.PrevOwner, which every process
 // needs to close connections.
 type Txn struct {
 	Zxid        Zxid // its own, or the last one when the command consumes none
@@ -247,15 +247,38 @@ type Txn struct {
 	ChangesTo   uint32
 	Session     SessionID // the caller's; for opens, attaches, closes and expiries the one they are about
 	Origin      Origin
-	PrevOwner   Origin // Closed != NotClosed: the connection that had the session
 	Tag         uint64
 	Before      *Root         // Flags&KeepBefore: the state just before this command
 	Path        string        // create: the path made, with suffix; aliases the batch when there is no suffix
 	Stat        Stat          // create, setData, setACL, reconfig
 	Multi       []MultiResult // multi: one per operation; not nil for a multi that was decoded
-	Data        []byte        // reconfig: the new configuration
-	TimeoutMs   int32         // open, attach: as negotiated
-	OverQuota   string        // of a write refused for a hard quota, alone or in a multi: the first name of its path; aliases the batch
+	rare        *Rare         // nil: all zero
+}
+
+// Rare is what few transactions have, apart: a Txn is written for every command.
+type Rare struct {
+	PrevOwner Origin // Closed != NotClosed: the connection that had the session
+	TimeoutMs int32  // open, attach: as negotiated
+	Data      []byte // reconfig: the new configuration
+	OverQuota string // of a write refused for a hard quota, alone or in a multi: the first name of its path; aliases the batch
+}
+
+// Rare returns what few transactions have, to be read; all of it is zero for the others.
+func (t *Txn) Rare() *Rare {
+	if t.rare == nil {
+		return &nothingRare
+	}
+	return t.rare
+}
+
+var nothingRare Rare
+
+// setRare is Rare to be filled in.
+func (t *Txn) setRare() *Rare {
+	if t.rare == nil {
+		t.rare = &Rare{}
+	}
+	return t.rare
 }
 
 // MultiResult is the outcome of one operation of a multi. When the multi

@@ -237,7 +237,7 @@ func (t *truth) ownership(x *tree.Txn) {
 		return
 	case tree.OpExpire:
 		if x.Closed == tree.ClosedByExpiry {
-			if e, ok := t.early[x.Session]; ok && e.owner == x.PrevOwner {
+			if e, ok := t.early[x.Session]; ok && e.owner == x.Rare().PrevOwner {
 				t.broken("never early", "%s", e.what)
 			}
 			t.ended[x.Session] = fmt.Sprintf("expired at entry %d", t.index)
