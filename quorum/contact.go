@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
 )
 
 // contacts knows when the leader last heard of this member.
@@ -50,18 +51,31 @@ type suspect struct {
 }
 
 // suspectLeader is called when a stream from a member has ended.
-func (q *Quorum) suspectLeader(from uint64) {
+func (q *Quorum) suspectLeader(from uint64) error {
 	lead, term := q.core.leader()
 	if lead != from || q.core.leads() {
-		return
+		return nil
 	}
 	if err := q.core.node.ForgetLeader(); err != nil {
-		return
+		return nil
 	}
 	q.suspect = suspect{leader: from, term: term, ticks: q.rank(from), why: "the stream from the leader has ended"}
 	if q.suspect.ticks == 0 {
 		q.suspect.ticks = suspectAgainTicks
 		q.campaign()
+	}
+	early := q.early
+	if q.early = nil; early == nil || early.GetTerm() != term+1 {
+		return nil
+	}
+	return q.core.step([]*pb.Message{early})
+}
+
+// preVoteAsked is called after a pre-vote was asked for. Raft does not answer who asks while this member hears the leader. If the stream
+// from the leader ends next, the other has seen that a little earlier, and gets its answer then.
+func (q *Quorum) preVoteAsked(m *pb.Message) {
+	if lead, _ := q.core.leader(); lead != 0 && !q.core.leads() {
+		q.early = m
 	}
 }
 

@@ -186,7 +186,9 @@ func (q *Quorum) handle(events []event) error {
 		switch e.kind {
 		case eventEnded:
 			if e.lane == LaneRaft {
-				q.suspectLeader(e.from)
+				if err := q.suspectLeader(e.from); err != nil {
+					return err
+				}
 			}
 		case eventBroken:
 			switch e.lane {
@@ -216,6 +218,9 @@ func (q *Quorum) handle(events []event) error {
 			}
 			if err := q.core.step([]*pb.Message{e.message}); err != nil {
 				return err
+			}
+			if e.message.GetType() == pb.MsgPreVote {
+				q.preVoteAsked(e.message)
 			}
 		case eventChunk:
 			q.admit(&e.chunk)

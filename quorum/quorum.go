@@ -140,8 +140,9 @@ type Quorum struct {
 	driver      driver
 	digests     digests
 	suspect     suspect
-	leaving     bool  // leadership is to be handed over
-	ticks       int64 // since the start
+	early       *pb.Message // the last pre-vote that was asked for while there was a leader
+	leaving     bool        // leadership is to be handed over
+	ticks       int64       // since the start
 
 	logBytes int64 // applied since the last checkpoint was begun
 	asked    bool  // a checkpoint was asked for
