@@ -179,3 +179,15 @@ func TestTrim(t *testing.T) {
 		t.Errorf("a closed quorum gives up %d bytes", got)
 	}
 }
+
+func TestChunksUseMemoryAgain(t *testing.T) {
+	o := newOverwriter(t, 5)
+	if n := len(o.q.queue.spare); n != 1 {
+		t.Fatalf("after writes %d chunks of memory are spare, want 1", n)
+	}
+	spare := &o.q.queue.spare[0][0]
+	o.write(3)
+	if len(o.q.queue.spare) != 1 || &o.q.queue.spare[0][0] != spare {
+		t.Error("the next chunks had memory of their own")
+	}
+}

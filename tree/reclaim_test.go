@@ -226,6 +226,9 @@ func TestReuse_OneHoldKeepsForTheNext(t *testing.T) {
 		b.write(1)
 	}
 	m := b.s.w.memory
+	if m.aged < n {
+		t.Errorf("%d writes have retired %d objects", n, m.aged)
+	}
 	m.aged = reserveOf // what lies there was not unused all the time
 	b.write(0)
 	hold = b.readers.Hold(b.s.Root())
@@ -237,6 +240,10 @@ func TestReuse_OneHoldKeepsForTheNext(t *testing.T) {
 		b.write(0)
 	}
 	before := m.bytes
+	m.aged = reserveOf
+	if b.write(0); m.bytes < before/2 {
+		t.Errorf("of %d bytes that the second Hold needed %d are left", before, m.bytes)
+	}
 	for range 2 {
 		m.aged = reserveOf
 		b.write(0)
@@ -313,5 +320,17 @@ func TestReuse_ReaderThatDoesNotMoveIsLeftBehind(t *testing.T) {
 	}
 	if m := b.s.w.memory; len(m.retired) > retiredMax || len(m.batches) > len(m.retired) {
 		t.Errorf("%d objects of %d batches wait for a reader", len(m.retired), len(m.batches))
+	}
+}
+
+func TestReuse_IsBounded(t *testing.T) {
+	b := newReuseBed(t, 200)
+	hold := b.readers.Hold(b.s.Root())
+	b.writeAll()
+	hold.Release()
+	m := b.s.w.memory
+	m.budget = m.bytes + 1000
+	if m.settle(); m.bytes <= m.budget-1000 || m.bytes > m.budget+1000 {
+		t.Errorf("%d bytes are free, of %d that may be", m.bytes, m.budget)
 	}
 }

@@ -22,6 +22,7 @@ import (
 
 	"holt/cmd/holt/config"
 	"holt/cmd/holt/shell"
+	"holt/tree"
 	"holt/wal"
 )
 
@@ -245,5 +246,17 @@ func TestServer_MetricsAddressServesNothingElse(t *testing.T) {
 		if response.StatusCode != want {
 			t.Errorf("%s: status %d, want %d", url, response.StatusCode, want)
 		}
+	}
+}
+
+// With asynchronous I/O the sockets of a killed leader stay open 33 ms longer (chaos gap).
+func TestMembersDoNotHoldProcessors(t *testing.T) {
+	s := &server{cfg: config.Default(), logger: slog.New(slog.DiscardHandler)}
+	if s.logConfig().Hold == nil {
+		t.Error("a server that stands alone never holds its processor")
+	}
+	s.cfg.Ensemble = &tree.Ensemble{}
+	if s.logConfig().Hold != nil {
+		t.Error("a member of an ensemble holds its processor")
 	}
 }
