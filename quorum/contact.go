@@ -65,7 +65,7 @@ func (q *Quorum) suspectLeader(from uint64) error {
 		q.campaign()
 	}
 	early := q.early
-	if q.early = nil; early == nil || early.GetTerm() != term+1 {
+	if q.early = nil; early == nil {
 		return nil
 	}
 	return q.core.step([]*pb.Message{early})

@@ -79,15 +79,13 @@ func (q *queue) put(epoch uint64, commands []byte, nowNs func() int64) (first bo
 
 // room is for a chunk that begins with so many bytes of commands.
 func (q *queue) room(bytes int) []byte {
-	want := tree.BatchHeaderBytes + max(bytes, q.last, chunkBytesNew) + markBytesMax
-	if n := len(q.spare); n > 0 {
-		room := q.spare[n-1]
-		q.spare = q.spare[:n-1]
-		if cap(room) >= want {
-			return room[:tree.BatchHeaderBytes]
-		}
+	n := len(q.spare)
+	if n == 0 {
+		return make([]byte, tree.BatchHeaderBytes, tree.BatchHeaderBytes+max(bytes, q.last, chunkBytesNew)+markBytesMax)
 	}
-	return make([]byte, tree.BatchHeaderBytes, want)
+	room := q.spare[n-1]
+	q.spare = q.spare[:n-1]
+	return room[:tree.BatchHeaderBytes]
 }
 
 // reuse takes back the memory of a chunk that nobody looks at any more.

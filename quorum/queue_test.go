@@ -103,4 +103,10 @@ func TestQueueUsesMemoryAgain(t *testing.T) {
 	if next := fill(10); &next[0] == &large[0] {
 		t.Error("memory of a very large chunk is kept")
 	}
+	for range 2 * sparesMax {
+		q.reuse(first)
+	}
+	if n := len(q.spare); n != sparesMax {
+		t.Errorf("memory of %d chunks is spare, want %d", n, sparesMax)
+	}
 }
