@@ -120,7 +120,7 @@ func (l *Loader) state() (*State, error) {
 		return nil, corruptf("session %#x has ephemerals and is not there", uint64(id))
 	}
 	l.root.top, l.root.gone = top, newGone()
-	s := &State{w: writer{owner: owner{edit: edit(0).next()}, top: top.slot()}, cur: l.root}
+	s := &State{w: writer{owner: owner{edit: edit(0).next()}, top: top.slot()}, cur: l.root, plain: l.znodes.plain}
 	s.cur.line = new(lineage)
 	s.freeze()
 	return s, nil
@@ -133,11 +133,12 @@ func (l *Loader) state() (*State, error) {
 //	open        "/" ─▶ /app ─▶ /app/service-00017             each with a builder for its children
 //	last                                            ─▶ instance-0000000042
 type znodeLoader struct {
-	open []directory
-	last *znode
-	key  []byte // of last
-	acls aclCache
-	f    fields
+	open  []directory
+	last  *znode
+	key   []byte // of last
+	acls  aclCache
+	f     fields
+	plain *slabs
 }
 
 type directory struct {
@@ -175,7 +176,10 @@ func (l *znodeLoader) begin(key []byte) error {
 
 // end puts the znode that was begun in its place.
 func (l *znodeLoader) end(key []byte) *znode {
-	l.last = l.f.pack(owner{})
+	if l.plain == nil {
+		l.plain = &slabs{}
+	}
+	l.last = l.f.pack(owner{plain: l.plain})
 	l.key = append(l.key[:0], key...)
 	return l.last
 }
@@ -230,6 +234,9 @@ func (l *znodeLoader) pop() *znode {
 	top := &l.open[len(l.open)-1]
 	l.open = l.open[:len(l.open)-1]
 	z := top.z.asDir(owner{})
+	if z != top.z {
+		l.plain.give(&top.z.leaf)
+	}
 	d := z.dir()
 	d.children = top.children.finish(0)
 	d.numChildren, d.descendants, d.dataBytes = top.numChildren, top.descendants, top.dataBytes

@@ -147,10 +147,11 @@ func (r *Readers) seen(line *lineage, held []edit) seen {
 }
 
 // owner makes the nodes and leaves of a batch, which carry its edit (R3), from memory that was used before if there is some.
-// memory is nil where nothing comes back.
+// memory is nil where nothing comes back, plain where plain leaves are objects of their own.
 type owner struct {
 	edit   edit
 	memory *memory
+	plain  *slabs
 }
 
 func (w *owner) newNode(slots int, pos uint32) *node {
@@ -167,8 +168,11 @@ func (w *owner) newNode(slots int, pos uint32) *node {
 
 // newLeaf is like the function of this name, but what is not ref, head or children may be of an older leaf.
 func (w *owner) newLeaf(n int, parts uint64, ref unsafe.Pointer) *leaf {
-	if w.memory != nil {
-		if l := w.memory.leaf(n, leafKind(parts, ref)); l != nil {
+	switch kind := leafKind(parts, ref); {
+	case kind == plainKind && w.plain != nil:
+		return w.plain.take(roomFor(n, parts))
+	case kind != plainKind && w.memory != nil:
+		if l := w.memory.leaf(n, kind); l != nil {
 			return l
 		}
 	}
@@ -186,6 +190,7 @@ func (w *owner) retire(s slot) {
 type memory struct {
 	readers *Readers
 	line    *lineage
+	plain   *slabs
 
 	free    [kinds][nodeSlotsMax + 1]freeList // by capacity in slots, or by size class
 	bytes   int                               // of free
@@ -219,24 +224,25 @@ type retiredBatch struct {
 // its size.
 type keptGroup struct {
 	until uint64
-	slots []slot
-	bytes int
+	plain []*leaf
+	slots []slot // others
+	bytes int    // of slots
 }
 
-// kinds of memory: leaves in the three shapes of alloc.go, and nodes.
+// kinds of memory: leaves in the three shapes of alloc.go, and nodes. Plain leaves have their own lists (slab.go).
 const (
-	plainKind = iota
-	refKind
+	refKind = iota
 	dirKind
 	nodeKind
 	kinds
+	plainKind
 )
 
 const (
-	retiredMax  = 1 << 16 // objects that wait for Readers; more of them are left to the collector
 	budgetMin   = 4 << 20
-	budgetPart  = 2       // of the tree may be free
-	settleExtra = 64      // kept objects that a batch gives back, besides as many as were retired
+	budgetPart  = 2  // of the tree may be free
+	settleExtra = 64 // kept objects that a batch gives back, besides as many as were retired
+	trimPlain   = 1 << 16
 	demandOf    = 256     // batches
 	reserveOf   = 8 << 20 // retired objects: of several checkpoints
 )
@@ -254,10 +260,14 @@ func leafKind(parts uint64, ref unsafe.Pointer) int {
 // Reuse has the State use the memory of what it replaces again. From then on whoever looks at znodes of its Roots, other
 // than the newest one between two Applies, has to be among readers.
 func (s *State) Reuse(readers *Readers) {
-	s.w.memory = &memory{readers: readers, line: s.cur.line}
+	if s.plain == nil {
+		s.plain = &slabs{}
+	}
+	s.w.plain, s.w.memory = s.plain, &memory{readers: readers, line: s.cur.line, plain: s.plain}
 }
 
-// Trim leaves all free memory to the collector, and says how many bytes that are: for a State that has little to do.
+// Trim leaves all free memory to the collector, and says how many bytes that are: for a State that has little to do. Plain leaves
+// go back to their slabs, trimPlain of them at a time.
 func (s *State) Trim() (bytes int) {
 	m := s.w.memory
 	if m == nil {
@@ -267,12 +277,15 @@ func (s *State) Trim() (bytes int) {
 	for kind, size := range lists {
 		m.free[kind][size] = freeList{}
 	}
-	first := m.readers.seen(m.line, m.held).first
-	for len(m.kept) > 0 && m.kept[0].until < first {
-		bytes += m.kept[0].bytes
-		m.kept = slices.Delete(m.kept, 0, 1)
+	first, n := m.readers.seen(m.line, m.held).first, trimPlain
+	for i := 0; i < len(m.kept) && m.kept[i].until < first; i++ {
+		g := &m.kept[i]
+		bytes += g.bytes
+		g.slots, g.bytes = nil, 0
+		n -= m.releasePlain(g, n)
 	}
-	return bytes
+	m.kept = slices.DeleteFunc(m.kept, func(g keptGroup) bool { return g.empty() })
+	return bytes + m.plain.trim()
 }
 
 func (m *memory) node(slots int) *node { return (*node)(m.pop(nodeKind, nodeCap(slots))) }
@@ -362,7 +375,8 @@ func (m *memory) sealedEnd() int {
 	return 0
 }
 
-// abandon forgets what the batch at work has retired: the tree is as before it.
+// abandon forgets what the batch at work has retired: the tree is as before it. The plain leaves that it made are lost (S3), but a
+// State that is given what it cannot apply gets no more.
 func (m *memory) abandon() {
 	end := m.sealedEnd()
 	clear(m.retired[end:])
@@ -396,9 +410,6 @@ func (m *memory) settle() {
 
 // drop takes the first batches, which retired as many objects, off the list.
 func (m *memory) drop(batches, objects int) {
-	if len(m.retired)-objects > retiredMax {
-		batches, objects = len(m.batches), len(m.retired)
-	}
 	if objects == 0 {
 		return
 	}
@@ -418,6 +429,10 @@ func (m *memory) come(s slot, retired edit, seen *seen) {
 			return
 		}
 	}
+	if l := plainLeaf(s); l != nil {
+		m.givePlain(l)
+		return
+	}
 	kind, size, ok := shape(s)
 	if !ok {
 		return
@@ -427,6 +442,20 @@ func (m *memory) come(s slot, retired edit, seen *seen) {
 	}
 }
 
+// plainLeaf is s if it is a plain leaf, or nil.
+func plainLeaf(s slot) *leaf {
+	if isNode(s) || leafKind(leafOf(s).head, leafOf(s).ref) != plainKind {
+		return nil
+	}
+	return leafOf(s)
+}
+
+// givePlain gives a plain leaf back to its slab. Whoever still looks at it, against M2, finds nothing there.
+func (m *memory) givePlain(l *leaf) {
+	l.head = 0
+	m.plain.give(l)
+}
+
 func madeIn(s slot) edit {
 	if isNode(s) {
 		return edit(nodeOf(s).head >> headBits)
@@ -434,7 +463,7 @@ func madeIn(s slot) edit {
 	return edit(leafOf(s).head >> headBits)
 }
 
-// shape is the kind and size of an object; ok is false for those that do not come back.
+// shape is the kind and size of an object that is no plain leaf; ok is false for those that do not come back.
 func shape(s slot) (kind, size int, ok bool) {
 	if isNode(s) {
 		return nodeKind, nodeCap(nodeOf(s).len()), true
@@ -448,22 +477,35 @@ func shape(s slot) (kind, size int, ok bool) {
 
 // keep leaves s to the Holds that there are.
 func (m *memory) keep(s slot, newest uint64) {
+	if l := plainLeaf(s); l != nil {
+		g := m.group(newest)
+		g.plain = append(g.plain, l)
+		return
+	}
 	kind, size, ok := shape(s)
 	if !ok || m.free[kind][size].demand() == 0 {
 		return
 	}
-	if n := len(m.kept); n == 0 || m.kept[n-1].until != newest {
-		m.kept = append(m.kept, keptGroup{until: newest})
-	}
-	g := &m.kept[len(m.kept)-1]
+	g := m.group(newest)
 	g.slots = append(g.slots, s)
 	g.bytes += sizeOf(kind, size)
 }
+
+// group is where the Holds up to this one keep.
+func (m *memory) group(newest uint64) *keptGroup {
+	if n := len(m.kept); n == 0 || m.kept[n-1].until != newest {
+		m.kept = append(m.kept, keptGroup{until: newest})
+	}
+	return &m.kept[len(m.kept)-1]
+}
+
+func (g *keptGroup) empty() bool { return len(g.plain)+len(g.slots) == 0 }
 
 // releaseKept makes up to n objects free whose Holds have ended.
 func (m *memory) releaseKept(n int, first uint64) {
 	for len(m.kept) > 0 && m.kept[0].until < first && n > 0 {
 		g := &m.kept[0]
+		n -= m.releasePlain(g, n)
 		for ; n > 0 && len(g.slots) > 0; n-- {
 			last := len(g.slots) - 1
 			s := g.slots[last]
@@ -475,10 +517,22 @@ func (m *memory) releaseKept(n int, first uint64) {
 			l := &m.free[kind][size]
 			l.reserve = max(l.reserve, len(l.objects))
 		}
-		if len(g.slots) == 0 {
+		if g.empty() {
 			m.kept = slices.Delete(m.kept, 0, 1)
 		}
 	}
+}
+
+// releasePlain gives up to n of a group's plain leaves back, and says how many.
+func (m *memory) releasePlain(g *keptGroup, n int) int {
+	left := len(g.plain) - min(n, len(g.plain))
+	for _, l := range g.plain[left:] {
+		m.givePlain(l)
+	}
+	n = len(g.plain) - left
+	clear(g.plain[left:])
+	g.plain = g.plain[:left]
+	return n
 }
 
 // release makes the memory of s free. Whoever still looks at it, against M2, finds nothing there.
@@ -498,10 +552,7 @@ func (m *memory) release(s slot, kind, size int) {
 		if d := z.dir(); d != nil {
 			d.children = nil
 		}
-		if kind != plainKind {
-			z.ref = nil
-		}
-		z.head = 0
+		z.ref, z.head = nil, 0
 	}
 	l := &m.free[kind][size]
 	l.objects = append(l.objects, p)

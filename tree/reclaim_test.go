@@ -70,7 +70,8 @@ func (v *viewers) look(r *rand.Rand) {
 	}
 }
 
-// reuseBed has n znodes below /d of one size, each written before, and memory that is used again.
+// reuseBed has n znodes below /d of one size, each written before, and memory that is used again. With an ACL of their own their leaves
+// are not plain.
 type reuseBed struct {
 	*bed
 	n       int
@@ -78,16 +79,19 @@ type reuseBed struct {
 	roots   []*Root // all of them, so that the collector gives no memory back
 }
 
-func newReuseBed(t *testing.T, n int) *reuseBed {
+func newReuseBed(t *testing.T, n int, acl []byte) *reuseBed {
 	b := &reuseBed{bed: newBed(t), n: n}
 	b.s.Reuse(&b.readers)
 	b.mustCreate("/d", 0)
 	for i := range n {
 		b.mustCreate(b.path(i), 0)
+		b.one(AppendSetACL(nil, &b.h, &SetACL{Path: []byte(b.path(i)), ACL: acl, Version: -1}))
 		b.write(i)
 	}
 	return b
 }
+
+var aclOfItsOwn = AppendACL(nil, PermAll, []byte("ip"), []byte("127.0.0.1"))
 
 func (b *reuseBed) path(i int) string { return fmt.Sprintf("/d/n%04d", i%b.n) }
 
@@ -116,7 +120,7 @@ func (b *reuseBed) places(writes int, each func()) int {
 func TestReuse_FollowsTheReaders(t *testing.T) {
 	const writes = 100
 	never := func() {}
-	b := newReuseBed(t, 10)
+	b := newReuseBed(t, 10, OpenACL)
 	if got := b.places(writes, never); got > 4 {
 		t.Errorf("without readers one znode is at %d places in %d writes", got, writes)
 	}
@@ -151,7 +155,7 @@ func TestReuse_FollowsTheReaders(t *testing.T) {
 
 func TestReuse_HoldKeepsWhatItsRootReaches(t *testing.T) {
 	const n = 200
-	b := newReuseBed(t, n)
+	b := newReuseBed(t, n, aclOfItsOwn)
 	held := map[*znode]bool{}
 	for i := range n {
 		held[b.leaf(i)] = true
@@ -214,7 +218,7 @@ func both(a, b map[*znode]bool) (n int) {
 // What one Hold has kept is there for the next one, however much is written between them, unless nobody needs it.
 func TestReuse_OneHoldKeepsForTheNext(t *testing.T) {
 	const n = 3 * demandOf
-	b := newReuseBed(t, n)
+	b := newReuseBed(t, n, aclOfItsOwn)
 	kept := b.writeAll()
 	hold := b.readers.Hold(b.s.Root())
 	b.writeAll()
@@ -255,7 +259,7 @@ func TestReuse_OneHoldKeepsForTheNext(t *testing.T) {
 
 func TestTrim(t *testing.T) {
 	const n = 200
-	b := newReuseBed(t, n)
+	b := newReuseBed(t, n, aclOfItsOwn)
 	hold := b.readers.Hold(b.s.Root())
 	b.writeAll()
 	m := b.s.w.memory
@@ -279,7 +283,7 @@ func TestTrim(t *testing.T) {
 
 // A znode that was never written before leaves memory of a size that nobody asks for.
 func TestReuse_KeepsNoMoreThanIsAskedFor(t *testing.T) {
-	b := newReuseBed(t, 1)
+	b := newReuseBed(t, 1, OpenACL)
 	const n = 4*demandOf + demandOf/2
 	for i := range n {
 		b.mustCreate(fmt.Sprintf("/d/other%05d", i), 0)
@@ -310,21 +314,33 @@ func TestReuse_KeepsNoMoreThanIsAskedFor(t *testing.T) {
 	}
 }
 
-func TestReuse_ReaderThatDoesNotMoveIsLeftBehind(t *testing.T) {
-	b := newReuseBed(t, 10)
+func TestReuse_WaitsForAReaderThatDoesNotMove(t *testing.T) {
+	const writes = 10_000
+	b := newReuseBed(t, 10, OpenACL)
 	r := b.readers.Join()
 	r.Enter()
-	for i := range retiredMax {
-		b.write(i)
+	seen := map[*znode]bool{}
+	for i := range writes {
+		seen[b.write(i)] = true
 		b.roots = nil
 	}
-	if m := b.s.w.memory; len(m.retired) > retiredMax || len(m.batches) > len(m.retired) {
-		t.Errorf("%d objects of %d batches wait for a reader", len(m.retired), len(m.batches))
+	if len(seen) < writes {
+		t.Errorf("%d writes have found %d places, all of which a reader may look at", writes, len(seen))
+	}
+	r.Rest()
+	b.write(0)
+	m := b.s.w.memory
+	if len(m.retired) > 100 || len(m.batches) > 1 {
+		t.Errorf("%d objects of %d batches wait for no reader", len(m.retired), len(m.batches))
+	}
+	checkSlabs(t, b.s)
+	if m.plain.bytes > 20*slabBytes {
+		t.Errorf("slabs of %d bytes are left", m.plain.bytes)
 	}
 }
 
 func TestReuse_IsBounded(t *testing.T) {
-	b := newReuseBed(t, 200)
+	b := newReuseBed(t, 200, aclOfItsOwn)
 	hold := b.readers.Hold(b.s.Root())
 	b.writeAll()
 	hold.Release()

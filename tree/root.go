@@ -31,6 +31,8 @@ type Root struct {
 	gone gone
 	line *lineage
 	size size
+
+	slabBytes int
 }
 
 // size is what the top znode counts, for those who look at a Root that nobody keeps for them (M4).
@@ -68,6 +70,10 @@ func (r *Root) NodeCount() int64 { return r.size.znodes + 2 }
 
 // DataBytes is ZooKeeper's approximate_data_size: bytes of all paths and data.
 func (r *Root) DataBytes() int64 { return r.pathBytes + r.size.dataBytes }
+
+// SlabBytes is memory of the State that made this Root in which there is nothing for Go's collector to do: most of a tree, once its
+// State uses memory again.
+func (r *Root) SlabBytes() int64 { return int64(r.slabBytes) }
 
 // EphemeralCount counts ephemeral znodes.
 func (r *Root) EphemeralCount() int64 { return r.ephemerals }

@@ -12,6 +12,8 @@ type State struct {
 	root *Root  // the last frozen state
 	same bool   // nothing changed since root
 
+	plain *slabs // where a Loader put plain leaves, and where they go from Reuse on
+
 	// The batch and command at work.
 	local   uint32
 	term    uint64
@@ -71,6 +73,9 @@ func (s *State) freeze() *Root {
 		r.edit = s.w.edit
 		r.top = s.w.freeze()
 		r.size = size{r.top.descendants(), r.top.subtreeBytes()}
+		if s.plain != nil {
+			r.slabBytes = s.plain.bytes
+		}
 		s.root, s.same = &r, true
 	}
 	return s.root

@@ -298,7 +298,8 @@ func TestTwin(t *testing.T) {
 }
 
 // runTwin drives the tree and its twin with the same commands in batches of
-// random size and compares everything there is to see.
+// random size and compares everything there is to see. With even seeds some batches are malformed, of which the memory of plain leaves is
+// lost (S3); with odd ones none is.
 func runTwin(t *testing.T, seed uint64, ops int) {
 	tw, s := newTwin(), New()
 	r := newCaller(seed, tw)
@@ -329,7 +330,7 @@ func runTwin(t *testing.T, seed uint64, ops int) {
 			results = append(results, tw.apply(term, &c))
 		}
 		done += len(calls)
-		if r.IntN(8) == 0 {
+		if seed%2 == 0 && r.IntN(8) == 0 {
 			if _, err := s.Apply(Batch{Term: term, Data: append(data[:len(data):len(data)], 1), Local: testProcess}); err == nil {
 				t.Fatal("half a command is applied")
 			}
@@ -346,6 +347,9 @@ func runTwin(t *testing.T, seed uint64, ops int) {
 		if t.Failed() {
 			t.Fatalf("seed %d, after %d commands: %+v", seed, done, calls)
 		}
+	}
+	if seed%2 != 0 {
+		checkSlabs(t, s)
 	}
 }
 

@@ -9,11 +9,15 @@ import (
 )
 
 // Go's collector lets a heap grow to twice of what lives in it, and keeps the memory. For a small heap that is a tenth of what writes
-// cost, for a large tree as much garbage again, and either way it is kept when nothing is written any more.
+// cost, for a large tree as much garbage again, and either way it is kept when nothing is written any more. Here a heap may hold as much
+// garbage as comes in a moment. What a collection costs is up to what it has to look into, and slabs it has not.
 const (
-	garbageBytes      = 64 << 20 // that a heap may hold,
-	garbagePercentMin = 40       // of what lives, if that is more,
-	garbagePercentMax = 400      // or if that is less
+	garbageBytesMin  = 32 << 20 // that a heap may hold,
+	garbageBytesMax  = 64 << 20
+	garbagePart      = 40  // percent: at least so much of what is looked into, and at most so much of what lives, where that is more,
+	garbagePartMax   = 400 // and never more than so much of what is looked into
+	garbagePerSecond = 4   // collections
+	percentPart      = 8   // a GOGC closer to the one before is not worth the moment in which all goroutines stop
 
 	heapLookEvery = time.Second
 	quietBytes    = 1 << 20 // allocated between two looks by a server that has little to do: it gives its garbage back
@@ -21,14 +25,18 @@ const (
 	keptPart      = 8       // nor is this part of what lives: a collection costs as much as there lives
 )
 
-// gcPercent is GOGC for a heap in which so many bytes live.
-func gcPercent(live uint64) int {
-	return int(min(max(100*garbageBytes/max(live, 1), garbagePercentMin), garbagePercentMax))
+// gcPercent is GOGC for a heap in which so many bytes live, some of them in slabs, and for which so many are allocated in a second.
+func gcPercent(live, slabs, allocated uint64) int {
+	live = max(live, slabs+1)
+	looked := live - slabs
+	garbage := max(allocated/garbagePerSecond, garbageBytesMin, looked*garbagePart/100)
+	garbage = min(garbage, max(garbageBytesMax, live*garbagePart/100), looked*garbagePartMax/100)
+	return int(100*garbage/live + 1)
 }
 
 // paceCollector has GOGC follow the heap until ctx ends, and collects what is left of busy times: trim gives up what is kept for them, and
 // says how many bytes that are. Operators who set GOGC themselves are left alone.
-func paceCollector(ctx context.Context, trim func() int) {
+func paceCollector(ctx context.Context, trim func() int, slabs func() uint64) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
@@ -44,7 +52,7 @@ func paceCollector(ctx context.Context, trim func() int) {
 	for {
 		metrics.Read(heap)
 		live, allocated, held := heap[0].Value.Uint64(), heap[1].Value.Uint64(), heap[2].Value.Uint64()+heap[3].Value.Uint64()
-		if p := gcPercent(live); p != percent {
+		if p := gcPercent(live, slabs(), allocated-allocatedBefore); max(p, percent)-min(p, percent) > percent/percentPart {
 			percent = p
 			debug.SetGCPercent(p)
 		}

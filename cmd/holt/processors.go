@@ -17,7 +17,7 @@ import (
 // fewer and larger, and nobody is woken. A server that stands alone on two processors therefore uses one of them while that is enough
 // for its writes. It uses both when little is asked of it, since with one a thread that waits for the disk can hold up the others
 // for a moment; when many connections come, for which Go polls itself; when one is short while the machine has another to spare; and
-// with a large tree, whose collections would stop the one for up to 20 ms at a time.
+// with a large tree of znodes that are not plain, whose collections would stop the one for up to 20 ms at a time.
 //
 // While many requests write (a quarter, netloop's mix), that moment is taken on purpose: see holdProcessor and netloop.Config.Yield. One thread then reads, has the
 // quorum propose, waits for the disk, applies and answers.
@@ -28,7 +28,7 @@ type load struct {
 	spare   float64 // that nobody on the machine took
 	entries float64 // proposed per second
 	conns   float64 // accepted per second
-	live    uint64  // bytes that the last collection found in use
+	live    uint64  // bytes that the last collection found in use, slabs aside
 }
 
 const (
@@ -133,7 +133,7 @@ func (s *server) counted() load {
 		spare:   spareSeconds(),
 		entries: float64(s.metrics.Proposals.Value()),
 		conns:   float64(s.metrics.ConnsAccepted.Value()),
-		live:    live[0].Value.Uint64(),
+		live:    live[0].Value.Uint64() - min(s.slabBytes(), live[0].Value.Uint64()),
 	}
 }
 

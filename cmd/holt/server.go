@@ -89,7 +89,7 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) open(ctx context.Context) error {
 	background, end := context.WithCancel(ctx)
 	s.endBackground = end
-	s.background.Go(func() { paceCollector(background, s.trim) })
+	s.background.Go(func() { paceCollector(background, s.trim, s.slabBytes) })
 	s.loops = loops(s.cfg.Client.Loops)
 	s.few = runtime.GOMAXPROCS(0) <= 2
 	s.metrics = perf.New(perf.Config{Loops: s.loops, SlowOp: time.Second, Logger: s.logger})
@@ -150,6 +150,14 @@ func (s *server) logConfig() wal.Config {
 func (s *server) trim() int {
 	if q := s.trims.Load(); q != nil {
 		return q.Trim()
+	}
+	return 0
+}
+
+// slabBytes is how much of the heap is nothing for the collector to look into.
+func (s *server) slabBytes() uint64 {
+	if q := s.trims.Load(); q != nil {
+		return uint64(q.Tail().Root.SlabBytes())
 	}
 	return 0
 }
