@@ -200,6 +200,8 @@ type memory struct {
 
 	retired []slot
 	batches []retiredBatch // cut retired, in the order of edits; what is behind the last one belongs to the batch at work
+	came    int            // so many of retired were taken already,
+	cameOf  int            // of so many batches
 	kept    []keptGroup
 	held    []edit // scratch
 }
@@ -240,8 +242,9 @@ const (
 
 const (
 	budgetMin   = 4 << 20
-	budgetPart  = 2  // of the tree may be free
-	settleExtra = 64 // kept objects that a batch gives back, besides as many as were retired
+	budgetPart  = 2    // of the tree may be free
+	settleMost  = 1024 // retired objects that a batch takes, besides twice as many as the last one retired: however many wait for a Reader
+	settleExtra = 64   // kept objects that a batch gives back, besides as many as were retired
 	trimPlain   = 1 << 16
 	demandOf    = 256     // batches
 	reserveOf   = 8 << 20 // retired objects: of several checkpoints
@@ -396,28 +399,42 @@ func (m *memory) settle() {
 	}
 	s := m.readers.seen(m.line, m.held)
 	m.held = s.held
-	i, done := 0, 0
-	for ; i < len(m.batches) && m.batches[i].edit <= s.passed; i++ {
-		b := m.batches[i]
-		for ; done < b.end; done++ {
-			m.come(m.retired[done], b.edit, &s)
+	from, most := m.came, settleMost+2*m.newest()
+	for m.cameOf < len(m.batches) && m.batches[m.cameOf].edit <= s.passed && m.came-from < most {
+		b := m.batches[m.cameOf]
+		for ; m.came < b.end; m.came++ {
+			m.come(m.retired[m.came], b.edit, &s)
 		}
+		m.cameOf++
 	}
-	m.aged += done
-	m.drop(i, done)
-	m.releaseKept(done+settleExtra, s.first)
+	m.aged += m.came - from
+	m.releaseKept(m.came-from+settleExtra, s.first)
+	m.drop()
 }
 
-// drop takes the first batches, which retired as many objects, off the list.
-func (m *memory) drop(batches, objects int) {
-	if objects == 0 {
+// newest is how many objects the last batch has retired.
+func (m *memory) newest() int {
+	switch n := len(m.batches); n {
+	case 0:
+		return 0
+	case 1:
+		return m.batches[0].end
+	default:
+		return m.batches[n-1].end - m.batches[n-2].end
+	}
+}
+
+// drop takes what came off the list, once that is half of it: no more is moved than was dropped.
+func (m *memory) drop() {
+	if m.came == 0 || 2*m.came < len(m.retired) {
 		return
 	}
-	m.batches = slices.Delete(m.batches, 0, batches)
+	m.batches = slices.Delete(m.batches, 0, m.cameOf)
 	for i := range m.batches {
-		m.batches[i].end -= objects
+		m.batches[i].end -= m.came
 	}
-	m.retired = slices.Delete(m.retired, 0, objects)
+	m.retired = slices.Delete(m.retired, 0, m.came)
+	m.came, m.cameOf = 0, 0
 }
 
 // come takes one object that all Readers have passed.

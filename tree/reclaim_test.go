@@ -328,8 +328,15 @@ func TestReuse_WaitsForAReaderThatDoesNotMove(t *testing.T) {
 		t.Errorf("%d writes have found %d places, all of which a reader may look at", writes, len(seen))
 	}
 	r.Rest()
-	b.write(0)
 	m := b.s.w.memory
+	waiting := len(m.retired)
+	b.write(0)
+	if came := m.came; came < settleMost || came > 2*settleMost {
+		t.Errorf("of %d objects that waited for a reader %d came at once", waiting, came)
+	}
+	for range waiting / settleMost {
+		b.write(0)
+	}
 	if len(m.retired) > 100 || len(m.batches) > 1 {
 		t.Errorf("%d objects of %d batches wait for no reader", len(m.retired), len(m.batches))
 	}

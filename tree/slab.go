@@ -146,6 +146,9 @@ func (p *slabs) place(s, owner *slab) {
 	if p.regions == nil {
 		p.regions = map[uintptr]*region{}
 	}
+	if uintptr(unsafe.Pointer(s.memory))%pageBytes != 0 {
+		panic("tree: S1: a slab begins within a page")
+	}
 	for at := uintptr(unsafe.Pointer(s.memory)); at < uintptr(unsafe.Pointer(s.memory))+slabBytes; at += pageBytes {
 		r := p.regions[at/regionBytes]
 		if r == nil {

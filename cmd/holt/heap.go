@@ -10,11 +10,12 @@ import (
 
 // Go's collector lets a heap grow to twice of what lives in it, and keeps the memory. For a small heap that is a tenth of what writes
 // cost, for a large tree as much garbage again, and either way it is kept when nothing is written any more. Here a heap may hold as much
-// garbage as comes in a moment. What a collection costs is up to what it has to look into, and slabs it has not.
+// garbage as comes in a moment. What a collection costs is up to what it has to look into; slabs make it a third of what it would be.
 const (
 	garbageBytesMin  = 32 << 20 // that a heap may hold,
 	garbageBytesMax  = 64 << 20
 	garbagePart      = 40  // percent: at least so much of what is looked into, and at most so much of what lives, where that is more,
+	garbagePartSlabs = 20  // and so much of slabs: the nodes that lead to them are looked into
 	garbagePartMax   = 400 // and never more than so much of what is looked into
 	garbagePerSecond = 4   // collections
 	percentPart      = 8   // a GOGC closer to the one before is not worth the moment in which all goroutines stop
@@ -29,7 +30,7 @@ const (
 func gcPercent(live, slabs, allocated uint64) int {
 	live = max(live, slabs+1)
 	looked := live - slabs
-	garbage := max(allocated/garbagePerSecond, garbageBytesMin, looked*garbagePart/100)
+	garbage := max(allocated/garbagePerSecond, garbageBytesMin, looked*garbagePart/100+slabs*garbagePartSlabs/100)
 	garbage = min(garbage, max(garbageBytesMax, live*garbagePart/100), looked*garbagePartMax/100)
 	return int(100*garbage/live + 1)
 }
