@@ -80,7 +80,9 @@ func (p *slabs) take(size int) *leaf {
 	if s.full() {
 		p.unlink(s)
 	}
-	return (*leaf)(unsafe.Pointer(&s.memory[at]))
+	l := (*leaf)(unsafe.Pointer(&s.memory[at]))
+	l.ref = nil
+	return l
 }
 
 // give takes a leaf back. One that lies in no slab is left to the collector.

@@ -97,8 +97,8 @@ func TestSlabs(t *testing.T) {
 			t.Fatalf("a leaf of %d bytes and parts %#x has a place of %d", n, parts, l.size)
 		}
 		l.l = p.take(l.size)
-		if p.of(l.l) == nil || uintptr(unsafe.Pointer(l.l))%slabGrain != 0 {
-			t.Fatalf("a leaf of %d bytes is at %p", l.size, l.l)
+		if p.of(l.l) == nil || l.l.ref != nil || uintptr(unsafe.Pointer(l.l))%slabGrain != 0 {
+			t.Fatalf("a leaf of %d bytes is at %p, with ref %p", l.size, l.l, l.l.ref)
 		}
 		for i := range bytesOf(l) {
 			bytesOf(l)[i] = l.mark
