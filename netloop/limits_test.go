@@ -622,13 +622,15 @@ func TestN11_TurnBeginsAmongWrites(t *testing.T) {
 
 // TestN11_ListingLetsGo: what a listing kept is used again when it has ended, and when its connection goes in the middle of it.
 func TestN11_ListingLetsGo(t *testing.T) {
+	// Leaves with an ACL of their own are no plain ones, whose slabs may go when they are empty.
+	own := wire.MakeACLs(wire.ACL{Perms: wire.PermAll &^ wire.PermAdmin, Scheme: []byte("world"), ID: []byte("anyone")})
 	for _, ends := range []string{"all is sent", "the connection goes"} {
 		l, c := quietLoop(t, &quiet{})
 		const n = 3 * sliceChildrenMax
 		path := func(i int) string { return fmt.Sprintf("/d/n%04d", i) }
 		var creates, sets []byte
 		for i := range n {
-			creates = append(creates, frames(1, wire.OpCreate, createBody(path(i), "", 0))...)
+			creates = append(creates, frames(1, wire.OpCreate, (&wire.CreateRequest{Path: []byte(path(i)), ACL: own}).Append)...)
 			sets = append(sets, frames(1, wire.OpSetData, setBody(path(i), "as many bytes each time"))...)
 		}
 		write := func() { // all of them in one batch, and then one more batch
@@ -670,8 +672,6 @@ func TestN11_ListingLetsGo(t *testing.T) {
 		}
 		again := 0
 		for range 3 {
-			l.turn()
-			defer l.quorum.Readers().Hold(l.root).Release() // more places are needed each time
 			write()
 			l.turn()
 			for i := range n {
@@ -680,7 +680,7 @@ func TestN11_ListingLetsGo(t *testing.T) {
 				}
 			}
 		}
-		if again < n/8 { // some of their slabs go when they are empty
+		if again < n/4 {
 			t.Errorf("%s: only %d of what it kept was used again", ends, again)
 		}
 	}

@@ -198,6 +198,7 @@ type memory struct {
 	settled int                               // batches since demand was counted anew
 	aged    int                               // retired objects since the last age
 
+	// What waits for Readers has no bound: from where a loop is on, the commits keep all their Roots, and so all of this, as long.
 	retired []slot
 	batches []retiredBatch // cut retired, in the order of edits; what is behind the last one belongs to the batch at work
 	came    int            // so many of retired were taken already,
@@ -404,6 +405,7 @@ func (m *memory) settle() {
 		b := m.batches[m.cameOf]
 		for ; m.came < b.end; m.came++ {
 			m.come(m.retired[m.came], b.edit, &s)
+			m.retired[m.came] = nil
 		}
 		m.cameOf++
 	}
@@ -412,16 +414,12 @@ func (m *memory) settle() {
 	m.drop()
 }
 
-// newest is how many objects the last batch has retired.
+// newest is how many objects the last of several batches has retired.
 func (m *memory) newest() int {
-	switch n := len(m.batches); n {
-	case 0:
-		return 0
-	case 1:
-		return m.batches[0].end
-	default:
+	if n := len(m.batches); n > 1 {
 		return m.batches[n-1].end - m.batches[n-2].end
 	}
+	return 0
 }
 
 // drop takes what came off the list, once that is half of it: no more is moved than was dropped.

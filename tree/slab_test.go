@@ -9,8 +9,8 @@ import (
 )
 
 // checkSlabs holds the slabs of a State that nobody looks at against its tree: each plain leaf is in one, if it was made since there are
-// slabs, and there is none besides. What was replaced last may still wait.
-func checkSlabs(t *testing.T, s *State) {
+// slabs, and there is none besides, but for those that are lost (S3). What was replaced last may still wait.
+func checkSlabs(t *testing.T, s *State, lost int) {
 	t.Helper()
 	m := s.w.memory
 	waiting := 0
@@ -34,8 +34,8 @@ func checkSlabs(t *testing.T, s *State) {
 		})
 	}
 	count(s.w.root())
-	if inTree+waiting != m.plain.live {
-		t.Errorf("S3: %d leaves are in the tree, %d wait, but %d are in slabs", inTree, waiting, m.plain.live)
+	if inTree+waiting+lost != m.plain.live {
+		t.Errorf("S3: %d leaves are in the tree, %d wait, %d are lost, but %d are in slabs", inTree, waiting, lost, m.plain.live)
 	}
 	bytes, live := 0, 0
 	for sl := range m.plain.all {
@@ -50,6 +50,18 @@ func checkSlabs(t *testing.T, s *State) {
 	if bytes != m.plain.bytes || live != m.plain.live {
 		t.Errorf("%d bytes and %d leaves are said to be %d and %d", bytes, live, m.plain.bytes, m.plain.live)
 	}
+}
+
+// madeSince counts the leaves in slabs that are younger than the newest Root: what a batch has made that could not be applied.
+func madeSince(s *State) (n int) {
+	for sl := range s.plain.all {
+		for at := uint16(0); at < sl.fresh; at += sl.size {
+			if l := (*leaf)(unsafe.Pointer(&sl.memory[at])); madeIn(slot(l)) > s.Root().edit {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // all yields each slab.
@@ -146,15 +158,27 @@ func TestSlabs_OfATree(t *testing.T) {
 	if plain.bytes > loaded+2*slabBytes {
 		t.Errorf("%d bytes of slabs before and %d after all was written once", loaded, plain.bytes)
 	}
-	checkSlabs(t, b.s)
+	checkSlabs(t, b.s, 0)
+	first := lookup(b.s.Root().top, []byte(path(0)))
 	for i := range n {
 		b.del(path(i), -1)
 	}
 	b.write(0)
-	checkSlabs(t, b.s)
+	if first.head != 0 {
+		t.Error("whoever still looks at a leaf that was given back finds something there")
+	}
+	checkSlabs(t, b.s, 0)
 	if plain.bytes > 4*slabBytes {
 		t.Errorf("%d bytes of slabs are left of %d", plain.bytes, loaded)
 	}
+	empty := plain.add(inlineBytesMax)
+	plain.unlink(empty)
+	plain.spare = append(plain.spare, empty)
+	free := b.s.w.memory.bytes + len(plain.spare)*slabBytes
+	if got := b.s.Trim(); got != free || len(plain.spare) > 0 {
+		t.Errorf("%d bytes are given up, want %d; %d slabs are spare", got, free, len(plain.spare))
+	}
+	checkSlabs(t, b.s, 0)
 }
 
 // What one Hold keeps is there when it has ended, at once or, of a State with little to do, when that is trimmed.
@@ -173,7 +197,7 @@ func TestSlabs_UnderAHold(t *testing.T) {
 	}
 	hold.Release()
 	b.write(0)
-	checkSlabs(t, b.s)
+	checkSlabs(t, b.s, 0)
 	hold = b.readers.Hold(b.s.Root())
 	b.writeAll()
 	hold.Release()
@@ -183,7 +207,7 @@ func TestSlabs_UnderAHold(t *testing.T) {
 	if b.s.Trim(); len(b.s.w.memory.kept) > 0 {
 		t.Errorf("%d leaves are kept for a Hold that has ended", len(b.s.w.memory.kept[0].plain))
 	}
-	checkSlabs(t, b.s)
+	checkSlabs(t, b.s, 0)
 }
 
 // What a Loader has made comes back like the rest, once the State uses memory again; directories have left no leaf behind.
@@ -199,14 +223,14 @@ func TestSlabs_OfALoadedTree(t *testing.T) {
 	}
 	b.s = s
 	s.Reuse(&b.readers)
-	checkSlabs(t, s)
+	checkSlabs(t, s, 0)
 	if made := s.plain.live; made < n || made > n+10 {
 		t.Errorf("%d leaves for %d znodes", made, n)
 	}
 	before := s.Root().SlabBytes()
 	b.writeAll()
 	b.writeAll()
-	checkSlabs(t, s)
+	checkSlabs(t, s, 0)
 	if got := s.Root().SlabBytes(); got > before+slabBytes {
 		t.Errorf("slabs of %d bytes before all was written twice, of %d after", before, got)
 	}

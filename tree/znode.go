@@ -20,8 +20,9 @@ import (
 //	owner  stored ephemeralOwner: session, container or TTL
 //
 // A registration of 19 bytes name and 100 bytes data that was never written again takes 160 bytes, an ephemeral one
-// as well, or 176 and 184 in a slab (slab.go), which has room for its first write; and without an ACL of its own the garbage collector never looks into it. What does not fit into 512 bytes becomes a bigZnode, with
-// all parts present and name and data outside, so that a change of stat never copies more than that.
+// as well, or 176 and 184 in a slab (slab.go), which has room for its first write. Without an ACL of its own the garbage collector never
+// looks into it. What does not fit into 512 bytes becomes a bigZnode, with all parts present and name and data outside, so that a
+// change of stat never copies more than that.
 //
 // The alternative, a Go struct with two slices, takes 208 bytes and three objects before any index; a
 // separate directory record takes one more allocation per level of every batch.

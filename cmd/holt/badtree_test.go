@@ -240,6 +240,12 @@ func startAt(t *testing.T, dir string, nowMs int64) (addr string, stop func()) {
 	begin := time.Now()
 	s := &server{cfg: c, logger: slog.New(slog.DiscardHandler), process: uint32(nowMs>>20) | 1}
 	s.nowMs = func() int64 { return nowMs + time.Since(begin).Milliseconds() }
+	return c.Client.Addr(), serveHere(t, s)
+}
+
+// serveHere runs a server in this process, until stop or the end of the test.
+func serveHere(t *testing.T, s *server) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
@@ -255,14 +261,14 @@ func startAt(t *testing.T, dir string, nowMs int64) (addr string, stop func()) {
 	}
 	t.Cleanup(stop)
 	eventually(t, 20*time.Second, func() string {
-		conn, err := dialFrom(c.Client.Addr(), "")
+		conn, err := dialFrom(s.cfg.Client.Addr(), "")
 		if err != nil {
 			return err.Error()
 		}
 		conn.Close()
 		return ""
 	})
-	return c.Client.Addr(), stop
+	return stop
 }
 
 // TestClocks: the wall clock is wrong, and jumps from start to start. Times in stats are what it says; sessions, which live

@@ -18,7 +18,7 @@ const (
 	garbagePartSlabs = 20  // and so much of slabs: the nodes that lead to them are looked into
 	garbagePartMax   = 400 // and never more than so much of what is looked into
 	garbagePerSecond = 4   // collections
-	percentPart      = 8   // a GOGC closer to the one before is not worth the moment in which all goroutines stop
+	percentPart      = 8   // of the GOGC before: one that is closer is as good
 
 	heapLookEvery = time.Second
 	quietBytes    = 1 << 20 // allocated between two looks by a server that has little to do: it gives its garbage back
@@ -32,7 +32,12 @@ func gcPercent(live, slabs, allocated uint64) int {
 	looked := live - slabs
 	garbage := max(allocated/garbagePerSecond, garbageBytesMin, looked*garbagePart/100+slabs*garbagePartSlabs/100)
 	garbage = min(garbage, max(garbageBytesMax, live*garbagePart/100), looked*garbagePartMax/100)
-	return int(100*garbage/live + 1)
+	return int(max((100*garbage+live/2)/live, 1))
+}
+
+// farFrom says that a GOGC is worth the moment in which all goroutines stop for it to be set.
+func farFrom(percent, before int) bool {
+	return max(percent, before)-min(percent, before) > before/percentPart
 }
 
 // paceCollector has GOGC follow the heap until ctx ends, and collects what is left of busy times: trim gives up what is kept for them, and
@@ -53,7 +58,7 @@ func paceCollector(ctx context.Context, trim func() int, slabs func() uint64) {
 	for {
 		metrics.Read(heap)
 		live, allocated, held := heap[0].Value.Uint64(), heap[1].Value.Uint64(), heap[2].Value.Uint64()+heap[3].Value.Uint64()
-		if p := gcPercent(live, slabs(), allocated-allocatedBefore); max(p, percent)-min(p, percent) > percent/percentPart {
+		if p := gcPercent(live, slabs(), allocated-allocatedBefore); farFrom(p, percent) {
 			percent = p
 			debug.SetGCPercent(p)
 		}

@@ -15,25 +15,38 @@ func TestGCPercent(t *testing.T) {
 		live, slabs, allocated uint64 // MiB
 		want                   int
 	}{
-		{0, 0, 0, 401},
-		{4, 0, 0, 401},
-		{16, 0, 0, 201},
+		{0, 0, 0, 400},
+		{4, 0, 0, 400},
+		{16, 0, 0, 200},
 		{16, 0, 200, 313},
-		{16, 0, 1000, 401},
-		{64, 0, 1000, 101},
-		{160, 0, 0, 41},
-		{160, 0, 1000, 41},
-		{100 << 10, 0, 0, 41},
-		{160, 150, 0, 22},
-		{160, 150, 200, 26},
-		{160, 150, 1000, 26},
-		{160, 140, 1000, 41},
-		{2000, 1800, 0, 23},
-		{2000, 1800, 8000, 41},
+		{16, 0, 1000, 400},
+		{64, 0, 1000, 100},
+		{160, 0, 0, 40},
+		{160, 0, 1000, 40},
+		{100 << 10, 0, 0, 40},
+		{160, 150, 0, 21},
+		{160, 150, 200, 25},
+		{160, 150, 1000, 25},
+		{160, 140, 1000, 40},
+		{2000, 1800, 0, 22},
+		{2000, 1800, 8000, 40},
 		{100, 200, 0, 1},
 	} {
 		if got := gcPercent(c.live<<20, c.slabs<<20, c.allocated<<20); got != c.want {
 			t.Errorf("%+v: GOGC %d", c, got)
+		}
+	}
+}
+
+func TestFarFrom(t *testing.T) {
+	for _, c := range []struct {
+		percent, before int
+		want            bool
+	}{
+		{1, 0, true}, {400, 0, true}, {400, 400, false}, {350, 400, false}, {349, 400, true}, {451, 400, true}, {3, 3, false}, {4, 3, true},
+	} {
+		if got := farFrom(c.percent, c.before); got != c.want {
+			t.Errorf("%+v: %t", c, got)
 		}
 	}
 }
@@ -55,11 +68,11 @@ func TestPaceCollector(t *testing.T) {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		metrics.Read(heap)
 		percent, held := heap[0].Value.Uint64(), heap[1].Value.Uint64()
-		if percent <= garbagePart+garbagePart/percentPart && held < 220<<20 {
+		if percent == garbagePart && held < 220<<20 {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Errorf("GOGC %d, want about %d; %d MiB held, want about 200", percent, garbagePart, held>>20)
+			t.Errorf("GOGC %d, want %d; %d MiB held, want about 200", percent, garbagePart, held>>20)
 			break
 		}
 	}

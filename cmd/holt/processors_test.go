@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"log/slog"
 	"os/exec"
 	"runtime"
+	"runtime/metrics"
 	"testing"
 	"time"
 
@@ -95,6 +97,31 @@ func TestCounted(t *testing.T) {
 }
 
 // The log asks from the moment it is opened, before there is anybody who knows of requests.
+// A tree in slabs is no reason to use two processors.
+func TestCounted_SlabsAside(t *testing.T) {
+	c := serverConfig(t, t.TempDir())
+	s := &server{cfg: c, logger: slog.New(slog.DiscardHandler), process: 1}
+	serveHere(t, s)
+	client := openFor(t, c.Client.Addr(), 20_000)
+	for i := range 1000 {
+		client.must(createReq(fmt.Sprintf("/n%03d", i), "data"))
+	}
+	slabs := s.slabBytes()
+	if least := uint64(1000 * len("/n000data")); slabs < least {
+		t.Errorf("%d bytes in slabs, want %d at least", slabs, least)
+	}
+	eventually(t, 20*time.Second, func() string {
+		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		metrics.Read(live)
+		counted := s.counted().live
+		before := live[0].Value.Uint64()
+		if metrics.Read(live); live[0].Value.Uint64() == before && before > slabs && counted == before-slabs {
+			return ""
+		}
+		return fmt.Sprintf("%d bytes live, %d of them in slabs, %d are counted", before, slabs, counted)
+	})
+}
+
 func TestHoldProcessor_NotBeforeClientsAreServed(t *testing.T) {
 	if new(server).holdProcessor() {
 		t.Error("holds a processor although both are used")
